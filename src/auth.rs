@@ -12,3 +12,4 @@ pub mod client_certificate;
 pub(crate) mod jwt;
 pub mod key_directory;
 pub mod permission;
+pub mod refused_caller;

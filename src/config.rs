@@ -34,7 +34,7 @@ pub use section::grpc::GrpcConfig;
 pub use section::grpc::tls::{ClientAuth, TlsConfig};
 pub use section::limits::{LimitsConfig, Rate};
 pub use section::links::{LinksConfig, TOKEN_PLACEHOLDER};
-pub use section::log::{LogConfig, LogFormat};
+pub use section::log::{LogConfig, LogFormat, LoggedCalls};
 pub use section::mail::{Encryption, MailConfig, MailTransport, Mailbox, SmtpConfig, SmtpServer, Unsubscribe};
 pub use section::reminders::{ReminderTimes, RemindersConfig};
 pub use section::retention::RetentionConfig;
@@ -123,6 +123,12 @@ impl Config {
             Ok(config) if problems.is_empty() => Ok(config),
             Ok(_) | Err(error::Reported) => Err(problems.into_error(&origins)),
         }
+    }
+
+    /// Returns whether the files of the configuration say who may call, whatever API keys are in the database.
+    pub(crate) fn names_callers(&self) -> bool {
+        let has_keys = matches!(&self.auth, AuthConfig::Required { api_keys } if !api_keys.is_empty());
+        has_keys || self.jwt.is_some() || self.client_certificates.is_some()
     }
 
     /// Renders the effective configuration as TOML with every secret replaced by `[redacted]`.

@@ -12,6 +12,9 @@
 //! - [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log. `private_file`: what is written, for
 //!   the owner alone.
 
+#[macro_use]
+pub mod telemetry;
+
 pub mod api;
 pub mod auth;
 pub mod background;
@@ -33,6 +36,5 @@ pub mod serve;
 pub mod server;
 pub mod shutdown;
 pub mod store;
-pub mod telemetry;
 pub mod tls;
 pub mod webhook;

@@ -96,7 +96,7 @@ async fn create_api_key(args: CreateApiKeyArgs) -> Outcome {
     if created? != ApiKeyCreated::Created {
         return Err(format!("the account has, or had, an API key {}: choose another name", record.key_id).into());
     }
-    let span = tracing::info_span!("cli", account = account.as_str(), caller = record.creator);
+    let span = tracing::error_span!(target: "audit", "cli", account = account.as_str(), caller = record.creator);
     span.in_scope(|| audit(KeyEvent::Created, &record));
     println!("{}", secret.expose());
     Ok(())
@@ -134,16 +134,16 @@ async fn run(args: ServeArgs) -> Outcome {
     // One line like any other; the message of a panic may quote a value, so only the place is logged.
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
-        tracing::error!(location, "panicked");
+        invitation_service::log_event!(error, PANICKED, location, "panicked");
     }));
     let _traces = telemetry::traces::init()?;
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config).await?;
     let address = listeners.grpc.local_addr()?;
     if let Some(admin) = &listeners.admin {
-        tracing::info!(address = %admin.local_addr()?, "listening for probes");
+        invitation_service::log_event!(info, LISTENING_FOR_PROBES, address = %admin.local_addr()?, "listening for probes");
     }
-    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    invitation_service::log_event!(info, LISTENING, %address, version = env!("CARGO_PKG_VERSION"), "listening");
     warn_of_clear_text(&config);
     print_hint(&config, &address.to_string());
     serve::run(config, listeners, Clock::system(), shutdown).await?;
@@ -153,7 +153,9 @@ async fn run(args: ServeArgs) -> Outcome {
 /// Says so where credentials and links may be read on their way.
 fn warn_of_clear_text(config: &Config) {
     if config.grpc.tls.is_none() && !config.grpc.is_on_loopback() {
-        tracing::warn!(
+        invitation_service::log_event!(
+            warn,
+            CLEAR_TEXT,
             "calls are served in clear text, with their credentials and links: set grpc.tls.cert_file and grpc.tls.key_file, or let \
              nothing but a proxy that speaks TLS reach this port"
         );

@@ -77,7 +77,7 @@ impl Publisher {
         // Another replica may reach NATS.
         self.held = None;
         if let Err(error) = self.store.release(Follower::Nats, self.holder).await {
-            tracing::debug!(%error, "lease not released; it expires by itself");
+            log_event!(debug, NATS_LEASE_NOT_RELEASED, %error, "lease not released; it expires by itself");
         }
         result
     }
@@ -92,7 +92,7 @@ impl Publisher {
         if self.session.is_none() {
             tokio::time::sleep(BACKOFF * self.failures).await;
             self.session = Some(Session::open(&self.config).await?);
-            tracing::info!("connected to NATS");
+            log_event!(info, NATS_CONNECTED, "connected to NATS");
         }
         let batch = self.store.all_events_behind(after, BATCH_EVENTS).await?;
         if batch.until == after {

@@ -48,7 +48,7 @@ use crate::mail::mailer::TemplateMailer;
 use crate::mail::transport::{SharedTransport, Transport, TransportError};
 use crate::mail::worker::{MailWorker, MailWorkerOptions};
 use crate::pb::health::health_server::HealthServer;
-use crate::server::boundary::{Boundary, CallLimits, Rpcs};
+use crate::server::boundary::{Boundary, CallRules, Rpcs};
 use crate::server::health::ReadinessCheck;
 use crate::server::health::service::HealthService;
 use crate::server::in_flight::InFlight;
@@ -142,8 +142,8 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     if let Some((verifier, jwt)) = jwt {
         background.spawn_at_once(jwt::run(verifier, jwt, background.follow()));
     }
-    if let AuthConfig::Required { api_keys } = &config.auth {
-        let (clock, stop, has_others) = (clock.clone(), background.stop(), !api_keys.is_empty());
+    if let AuthConfig::Required { .. } = &config.auth {
+        let (clock, stop, has_others) = (clock.clone(), background.stop(), config.names_callers());
         background.spawn(api_keys_of_database::run(store.clone(), directory, asks, clock, has_others, stop));
     }
     let tls = build_tls(&config, &clock, &background)?;
@@ -151,7 +151,7 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     let watches = Watches::new(feed, patience, checkpoint_interval, drain.clone());
     let (readiness_sender, health_service) = HealthService::new(services());
     let accounts = follow_accounts(&config, &background);
-    let limits = CallLimits::new(&config, &clock);
+    let rules = CallRules::new(&config, &clock);
     let routes = build_services(&config, &store, ring, clock, watches, accounts)?;
     let routes = routes.add_service(HealthServer::new(health_service.clone()));
     // Probes are answered until everything else has ended.
@@ -170,7 +170,7 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     let (health, reflection) = (config.grpc.health, config.grpc.reflection);
     let needs_credential = authenticator.needs_credential();
     let open_services = OpenServices::new(Switches { health, reflection, needs_credential });
-    let boundary = Boundary::new(routes, authenticator, rpcs, limits, in_flight.clone(), open_services, open);
+    let boundary = Boundary::new(routes, authenticator, rpcs, rules, in_flight.clone(), open_services, open);
     let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));
     let deadline = listener::serve(listeners.grpc, boundary, in_flight, tls, &config.grpc, &shutdown).await;
 
@@ -183,10 +183,10 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     };
     tokio::select! {
         finished = timeout_at(deadline, finish) => match finished {
-            Ok(()) => tracing::info!("ended"),
-            Err(_) => tracing::warn!("ended before the database was closed: the drain took too long"),
+            Ok(()) => log_event!(info, ENDED, "ended"),
+            Err(_) => log_event!(warn, ENDED, "ended before the database was closed: the drain took too long"),
         },
-        () = shutdown.now.cancelled() => tracing::warn!("ended at once"),
+        () = shutdown.now.cancelled() => log_event!(warn, ENDED, "ended at once"),
     }
     Ok(())
 }
@@ -334,7 +334,7 @@ fn post_webhooks(
                 webhook::run(worker, store, clock, drain).await;
             }
             // Everything else works without; messages to endpoints wait for a process that can post them.
-            Err(error) => tracing::error!(%error, "webhooks are not posted: the machine has no usable certificates"),
+            Err(error) => log_event!(error, WEBHOOKS_OFF, %error, "webhooks are not posted: no usable certificates"),
         }
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod admission;
 pub(crate) mod answer;
 pub mod boundary;
+pub(crate) mod call_log;
 pub mod codec;
 pub(crate) mod connection;
 pub(crate) mod deadline;
@@ -11,7 +12,6 @@ pub mod health;
 pub(crate) mod in_flight;
 pub(crate) mod listener;
 pub mod open_services;
-pub(crate) mod refused;
 pub mod request_body;
 pub(crate) mod room;
 pub(crate) mod seats;

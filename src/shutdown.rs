@@ -27,7 +27,11 @@ impl Shutdown {
         let files = shutdown.files.clone();
         tokio::spawn(async move {
             while hang_up.recv().await.is_some() {
-                tracing::info!("SIGHUP: the files that are read again when they change are looked at now");
+                log_event!(
+                    info,
+                    FILES_LOOKED_AT,
+                    "SIGHUP: the files that are read again when they change are looked at now"
+                );
                 files.send_modify(|number| *number = number.wrapping_add(1));
             }
         });

@@ -3,7 +3,11 @@
 //! The boundaries decide on the content of the log. Two promises are kept here, whatever the filter says and
 //! whatever a value holds: libraries never get below INFO, and one event is one line.
 
+#[macro_use]
+pub mod events;
+
 pub(crate) mod cause;
+pub mod fields;
 mod json;
 mod line_writer;
 pub(crate) mod log_limiter;
@@ -13,19 +17,23 @@ pub mod traces;
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
 
+use tracing::Metadata;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, Targets};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, FilterFn, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::events::TARGETS;
 use self::json::{JsonLine, JsonMembers};
 use self::line_writer::{LastLines, LineWriter};
 use crate::config::{LogConfig, LogFormat};
 
-const OWN_TARGET: &str = "invitation_service";
+/// The beginning of the module paths of this service.
+const OWN_MODULES: &str = "invitation_service";
+
 /// The reason why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -58,7 +66,7 @@ impl fmt::Debug for Logging {
 /// # Errors
 /// A malformed filter, a second call, or a thread that cannot be started.
 pub fn init(config: &LogConfig) -> Result<Logging, TelemetryError> {
-    let LogConfig { level, format } = config;
+    let LogConfig { level, format, calls: _ } = config;
     let json = match format {
         LogFormat::Auto => !io::stderr().is_terminal(),
         LogFormat::Text => false,
@@ -81,18 +89,46 @@ where
     Ok(tracing_subscriber::registry().with(lines.with_filter(filter)))
 }
 
+/// Returns whether a target is one of this service.
+fn is_own(target: &str) -> bool {
+    TARGETS.iter().any(|(own, _)| *own == target)
+}
+
 /// The most that can be turned on: all of this service, and INFO of everything else.
 ///
 /// At DEBUG and TRACE libraries print what passes through them: h2 decoded headers with their credentials, hyper and
-/// rustls buffers, sea-orm statements with their values. An allow-list also holds for libraries added later.
-fn ceiling() -> Targets {
-    Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_target(OWN_TARGET, LevelFilter::TRACE)
+/// rustls buffers, sea-orm statements with their values. An allow-list also holds for libraries added later. The name of a target is not
+/// enough for it: a library may choose any.
+fn ceiling() -> FilterFn<fn(&Metadata<'_>) -> bool> {
+    let is_below: fn(&Metadata<'_>) -> bool = |metadata| {
+        let is_own = metadata.module_path().is_some_and(is_own_module) && is_own(metadata.target());
+        *metadata.level() <= if is_own { LevelFilter::TRACE } else { most_of_library(metadata) }
+    };
+    filter_fn(is_below).with_max_level_hint(LevelFilter::TRACE)
+}
+
+fn is_own_module(path: &str) -> bool {
+    path.strip_prefix(OWN_MODULES).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// Returns the most that a library may log.
+fn most_of_library(metadata: &Metadata<'_>) -> LevelFilter {
+    let target = metadata.target();
+    // The end of a name is that of a module: a library beside it has its own ceiling.
+    let is_within =
+        |module: &str| target.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    match () {
         // The library logs an error for each invalid certificate, which any endpoint may show; our own line replaces it.
-        .with_target("rustls_platform_verifier", LevelFilter::OFF)
+        () if is_within("rustls_platform_verifier") => LevelFilter::OFF,
         // The library logs the value of a parameter that it does not know; our own check of the URL refuses such a one.
-        .with_target("sqlx_postgres::options::parse", LevelFilter::OFF)
+        () if is_within("sqlx_postgres::options::parse") => LevelFilter::OFF,
+        // Notices of the server ask nothing of anybody, such as that a table is there already, or come once for each connection, such as
+        // that the server stops; our own lines say once what is wrong.
+        () if is_within("sqlx::postgres::notice") => LevelFilter::ERROR,
+        // An outage has a line for each connection that it has cut.
+        () if is_within("sqlx_core::pool::connection") || is_within("sqlx_core::pool::inner") => LevelFilter::ERROR,
+        () => LevelFilter::INFO,
+    }
 }
 
 /// Creates writers that keep each event on one line.
@@ -107,7 +143,7 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
         OneLineWriter(self.0.make_writer())
     }
 
-    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Self::Writer {
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Self::Writer {
         OneLineWriter(self.0.make_writer_for(meta))
     }
 }

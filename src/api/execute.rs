@@ -336,7 +336,7 @@ impl Api {
     /// Logs an internal error under an id that the caller gets.
     pub(crate) fn defect(&self, error: &dyn std::fmt::Display) -> Status {
         let error_id = Uuid::from_bytes(self.entropy.bytes()).simple().to_string();
-        tracing::error!(%error_id, %error, "a call failed with an internal error");
+        log_event!(error, CALL_FAILED, %error_id, %error, "a call failed with an internal error");
         status::internal(error_id)
     }
 }

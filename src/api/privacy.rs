@@ -106,7 +106,7 @@ async fn erase(
 fn log_tombstone(account: &str, recorded: &RecordedErasure, address: AddressMac) {
     let (account, id, erased_at) = (account.to_owned(), recorded.id, recorded.erased_at);
     let line = serde_json::to_string(&Tombstone { account, id, address, erased_at }).unwrap_or_default();
-    tracing::info!(tombstone = line, "erasing a recipient");
+    log_event!(info, RECIPIENT_ERASED, tombstone = line, "erasing a recipient");
 }
 
 /// The numbers of a call, and whether the time was too short for all.

@@ -15,6 +15,8 @@ const PREFIX: &str = "ivk_";
 const HASH_PREFIX: &str = "sha256:";
 /// The number of characters of the checksum.
 const CHECKSUM: usize = 6;
+/// The number of first characters that the log shows of a key whose owner is not known.
+const SHOWN: usize = 10;
 
 /// A well-formed API key; `Debug` does not show it.
 #[derive(Clone, Debug)]
@@ -53,6 +55,24 @@ impl ApiKey {
     /// Returns the key as text, for the one time it is handed out.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+}
+
+/// The first characters of what was sent as an API key: the prefix of all keys, and 36 of the 256 random bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPrefix([u8; SHOWN]);
+
+impl KeyPrefix {
+    /// Returns the beginning of a text; `None` if it does not begin as an API key, and may be any secret.
+    pub fn of(text: &str) -> Option<Self> {
+        let shown = *text.as_bytes().first_chunk::<SHOWN>()?;
+        let is_key = shown.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        (is_key && text.starts_with(PREFIX)).then_some(Self(shown))
+    }
+
+    /// Returns it as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -119,6 +139,16 @@ mod tests {
         ];
         for case in cases {
             assert_eq!(ApiKey::parse(case).unwrap_err(), ApiKeyError, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_key_is_shown() {
+        let key = ApiKey::generate(&Entropy::system());
+        assert_eq!(KeyPrefix::of(key.expose()).unwrap().as_str(), &key.expose()[..10]);
+        for other in ["", "ivk_", "ivk_short", "hunter2hunter2", "ivk_äääääää", "ivk_a b c d", "eyJhbGciOiJFUzI1NiJ9"]
+        {
+            assert_eq!(KeyPrefix::of(other), None, "{other}");
         }
     }
 

@@ -1,10 +1,9 @@
 //! The lines of the log about credentials: one for each that was created, changed or revoked.
 //!
-//! Their form is stable. `audit` is `api_key.created`, `api_key.updated` or `api_key.revoked`; `api_key` is the name of the key; its
-//! powers are those that it has from then on. A list of them that is longer than [`MAX_LIST`] ends with the number of the others, so that
-//! a line has a bounded length. The span around a line has the `account` and the `caller`.
+//! Their form is stable: `docs/logs.md`. A list that is longer than [`MAX_LIST`] ends with the number of the others, so that a line has a
+//! bounded length. The span around a line has the `account` and the `caller`.
 
-use strum::IntoStaticStr;
+use tracing::field::display;
 
 use super::key_directory::name_of;
 use crate::domain::api_key::{ApiKeyRecord, Powers};
@@ -13,32 +12,42 @@ use crate::domain::api_key::{ApiKeyRecord, Powers};
 const MAX_LIST: usize = 2_048;
 
 /// A change of an API key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyEvent {
     /// The key was created.
-    #[strum(serialize = "api_key.created")]
     Created,
     /// The key was changed.
-    #[strum(serialize = "api_key.updated")]
     Updated,
     /// The key was revoked.
-    #[strum(serialize = "api_key.revoked")]
     Revoked,
 }
 
 /// Logs a change of a key. Nothing of the key itself is in the line, not even its hash.
 pub fn audit(event: KeyEvent, key: &ApiKeyRecord) {
     let Powers { permissions, grantable_roles, expires_at } = &key.powers;
-    let audit: &str = event.into();
-    tracing::info!(
-        audit,
-        api_key = name_of(&key.key_id),
-        permissions = list(permissions),
-        organization_id = key.organization.map(tracing::field::display),
-        expires_at = expires_at.map(tracing::field::display),
-        grantable_roles = grantable_roles.as_ref().map(|roles| list(roles)),
-        "changed an API key"
-    );
+    let (api_key, permissions) = (name_of(&key.key_id), list(permissions));
+    let organization_id = key.organization.map(display);
+    let expires_at = expires_at.map(display);
+    let grantable_roles = grantable_roles.as_ref().map(|roles| list(roles));
+    macro_rules! log {
+        ($event:ident) => {
+            log_event!(
+                info,
+                $event,
+                api_key,
+                permissions,
+                organization_id,
+                expires_at,
+                grantable_roles,
+                "changed an API key"
+            )
+        };
+    }
+    match event {
+        KeyEvent::Created => log!(API_KEY_CREATED),
+        KeyEvent::Updated => log!(API_KEY_UPDATED),
+        KeyEvent::Revoked => log!(API_KEY_REVOKED),
+    }
 }
 
 /// Returns entries as a text, and the number of those that are left out.

@@ -6,11 +6,12 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use http::HeaderMap;
 
-use super::api_key::{ApiKey, hash_api_key};
+use super::api_key::{ApiKey, KeyPrefix, hash_api_key};
 use super::caller::{Caller, Credential};
 use super::jwt::{self, JwtVerifier};
 use super::key_directory::{Changes, KeyDirectory, LookUp};
 use super::permission::Permission;
+use super::refused_caller::{RefusalReason, RefusedCaller};
 use crate::clock::Clock;
 use crate::config::{ApiKeyEntry, AuthConfig};
 use crate::domain::value::text::AccountId;
@@ -40,9 +41,9 @@ struct Keys {
 impl Keys {
     /// Returns a caller that the database knows, unless a key of the file has its name: what one of them does would be told of the
     /// other, and whoever may make keys would get at what is shown to the maker of an invitation alone.
-    fn check_name(&self, caller: Caller) -> Result<Caller, NoCaller> {
+    fn check_name(&self, caller: Caller) -> Result<Caller, RefusedCaller> {
         let is_taken = self.names.get(&caller.name).is_some_and(|accounts| accounts.contains(&caller.account));
-        if is_taken { Err(NoCaller::Unauthenticated) } else { Ok(caller) }
+        if is_taken { Err(RefusedCaller::from(RefusalReason::NameTaken).of(&caller)) } else { Ok(caller) }
     }
 }
 
@@ -54,9 +55,9 @@ struct Key {
 }
 
 impl Key {
-    fn caller(&self, clock: &Clock) -> Result<Caller, NoCaller> {
+    fn caller(&self, clock: &Clock) -> Result<Caller, RefusedCaller> {
         if has_expired(&self.caller, &self.told, clock) {
-            Err(NoCaller::Unauthenticated)
+            Err(RefusedCaller::from(RefusalReason::ExpiredKey).of(&self.caller))
         } else {
             Ok(self.caller.clone())
         }
@@ -67,20 +68,9 @@ impl Key {
 pub(super) fn has_expired(caller: &Caller, told: &AtomicBool, clock: &Clock) -> bool {
     let Some(expires_at) = caller.expires_at.filter(|expires_at| *expires_at <= clock.now()) else { return false };
     if !told.swap(true, Ordering::Relaxed) {
-        tracing::warn!(caller = %caller.name, %expires_at, "an API key has expired and is refused");
+        log_event!(warn, API_KEY_EXPIRED, api_key = caller.name, %expires_at, "an API key has expired and is refused");
     }
     true
-}
-
-/// The reason why a call has no caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoCaller {
-    /// The metadata contain no credential, more than one, an unknown one, or one that has expired or was revoked. The error does not
-    /// reveal which.
-    Unauthenticated,
-    /// The credential cannot be judged, because the database does not answer, too many unknown ones wait for it, or the keys of its
-    /// issuer are not known.
-    Unavailable,
 }
 
 /// The reason why the configured credentials cannot be used.
@@ -144,12 +134,12 @@ impl Authenticator {
 
     /// Returns the caller whose credential the metadata contain. A key that this process knows is found without waiting; another
     /// one is asked for.
-    pub async fn authenticate(&self, metadata: &HeaderMap) -> Result<Caller, NoCaller> {
+    pub async fn authenticate(&self, metadata: &HeaderMap) -> Result<Caller, RefusedCaller> {
         match self.find(metadata)? {
             Found::Caller(caller) => Ok(caller),
             // Few calls take this way, and the future of all must not have room for it.
-            Found::Unknown(hash, directory, clock) => {
-                let asked = Box::pin(directory.ask(hash, clock)).await?;
+            Found::Unknown(hash, prefix, directory, clock) => {
+                let asked = Box::pin(directory.ask(hash, clock)).await.map_err(|refused| refused.sent(prefix))?;
                 match self.keys_of_file() {
                     Some(keys) => keys.check_name(asked),
                     None => Ok(asked),
@@ -165,7 +155,7 @@ impl Authenticator {
 
     /// Finds the credential in memory. Two credentials count as none: otherwise the caller would depend on which of them a reader
     /// picks.
-    fn find(&self, metadata: &HeaderMap) -> Result<Found<'_>, NoCaller> {
+    fn find(&self, metadata: &HeaderMap) -> Result<Found<'_>, RefusedCaller> {
         let (keys, directory, clock) = match self.0.as_ref() {
             Mode::Open(caller) => return Ok(Found::Caller(caller.clone())),
             Mode::ApiKeys(keys, directory, clock) => (keys, directory, clock),
@@ -176,11 +166,14 @@ impl Authenticator {
         });
         let plain = metadata.get_all("x-api-key").iter().map(|value| value.to_str().ok());
         let mut credentials = bearer.chain(plain);
-        let (Some(Some(key)), None) = (credentials.next(), credentials.next()) else {
-            return Err(NoCaller::Unauthenticated);
+        let key = match (credentials.next(), credentials.next()) {
+            (Some(Some(key)), None) => key,
+            (None, _) => return Err(RefusalReason::NoCredential.into()),
+            (Some(None), None) => return Err(RefusalReason::MalformedCredential.into()),
+            (Some(_), Some(_)) => return Err(RefusalReason::SeveralCredentials.into()),
         };
         if metadata.contains_key(http::header::AUTHORIZATION) && jwt::is_jwt(key) {
-            let verifier = self.1.as_ref().ok_or(NoCaller::Unauthenticated)?;
+            let verifier = self.1.as_ref().ok_or(RefusalReason::NoIssuer)?;
             return verifier.authenticate(key).map(Found::Caller);
         }
         let hash = hash_api_key(key);
@@ -189,10 +182,17 @@ impl Authenticator {
             return key.caller(clock).map(Found::Caller);
         }
         match directory.look_up(&hash, clock) {
-            LookUp::Known(known) => known.and_then(|caller| keys.check_name(caller)).map(Found::Caller),
+            LookUp::Known(known) => {
+                let caller = known.map_err(|refused| refused.sent(KeyPrefix::of(key)))?;
+                keys.check_name(caller).map(Found::Caller)
+            }
             // A mistyped key, or what is none, is refused without a question.
-            LookUp::Unknown if ApiKey::parse(key).is_err() => Err(NoCaller::Unauthenticated),
-            LookUp::Unknown => Ok(Found::Unknown(hash, directory, clock)),
+            LookUp::Unknown if ApiKey::parse(key).is_err() => {
+                let prefix = KeyPrefix::of(key);
+                let reason = prefix.map_or(RefusalReason::NoApiKey, |_| RefusalReason::MistypedKey);
+                Err(RefusedCaller::from(reason).sent(prefix))
+            }
+            LookUp::Unknown => Ok(Found::Unknown(hash, KeyPrefix::of(key), directory, clock)),
         }
     }
 }
@@ -201,8 +201,8 @@ impl Authenticator {
 enum Found<'a> {
     /// The caller.
     Caller(Caller),
-    /// A well-formed key that this process has not seen: its hash, and where to ask for it.
-    Unknown([u8; 32], &'a KeyDirectory, &'a Clock),
+    /// A well-formed key that this process has not seen: its hash, its beginning, and where to ask for it.
+    Unknown([u8; 32], Option<KeyPrefix>, &'a KeyDirectory, &'a Clock),
 }
 
 fn keys_of(api_keys: &[ApiKeyEntry]) -> Result<Keys, AuthenticatorError> {

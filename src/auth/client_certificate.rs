@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::authenticator::{AuthenticatorError, NoCaller, permissions_of};
+use super::authenticator::{AuthenticatorError, permissions_of};
 use super::caller::{Caller, Credential};
+use super::refused_caller::{RefusalReason, RefusedCaller};
 use crate::clock::Clock;
 use crate::config::ClientCertificateEntry;
 use crate::domain::value::text::AccountId;
@@ -73,11 +74,11 @@ struct Known {
 
 impl Client {
     /// Returns the caller, which is looked up once for each state of the table.
-    pub(crate) fn caller(&self) -> Result<Caller, NoCaller> {
+    pub(crate) fn caller(&self) -> Result<Caller, RefusedCaller> {
         let Known { of, certificate, caller } = &*self.0;
         let now = of.0.clock.now();
         if certificate.not_after < now {
-            return Err(NoCaller::Unauthenticated);
+            return Err(RefusalReason::ExpiredCertificate.into());
         }
         let table = of.0.table.read().unwrap_or_else(PoisonError::into_inner);
         let mut known = caller.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +90,7 @@ impl Client {
                 (table.generation, found.cloned())
             }
         };
-        known.insert((table.generation, caller)).1.clone().ok_or(NoCaller::Unauthenticated)
+        known.insert((table.generation, caller)).1.clone().ok_or_else(|| RefusalReason::UnknownCertificate.into())
     }
 }
 

@@ -13,16 +13,15 @@ mod token;
 mod verified;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::authenticator::NoCaller;
 use super::caller::Caller;
+use super::refused_caller::{RefusalReason, RefusedCaller};
 use crate::clock::Clock;
 use crate::config::{JwksSource, JwtIssuer};
-use crate::telemetry::log_limiter::LogLimiter;
 use jwks::KeySet;
 use key_cache::{KeyCache, Read};
 use token::{Reason, Token};
@@ -41,12 +40,7 @@ struct Inner {
     issuers: RwLock<Issuers>,
     verified: VerifiedTokens,
     clock: Clock,
-    /// Limits the lines about tokens of issuers that are not configured.
-    log_limiters: LogLimiters,
 }
-
-/// A limiter for each reason, of which there are few.
-type LogLimiters = Mutex<HashMap<Reason, LogLimiter>>;
 
 /// Issuers by the claim `iss`.
 type Issuers = HashMap<String, Arc<Issuer>>;
@@ -55,8 +49,6 @@ type Issuers = HashMap<String, Arc<Issuer>>;
 pub(crate) struct Issuer {
     pub(crate) config: JwtIssuer,
     pub(crate) keys: Arc<KeyCache>,
-    /// Limits the lines about refused tokens.
-    log_limiters: LogLimiters,
 }
 
 /// The reason why a token has no caller.
@@ -75,13 +67,8 @@ impl From<Reason> for Refused {
 impl JwtVerifier {
     /// Creates a verifier of configured issuers, which have no keys yet.
     pub(crate) fn new(issuers: &[JwtIssuer], clock: Clock) -> Self {
-        let (issuers, log_limiters) = (Issuer::all(issuers, &Issuers::new()), Mutex::default());
-        Self(Arc::new(Inner {
-            issuers: RwLock::new(issuers),
-            verified: VerifiedTokens::default(),
-            clock,
-            log_limiters,
-        }))
+        let issuers = RwLock::new(Issuer::all(issuers, &Issuers::new()));
+        Self(Arc::new(Inner { issuers, verified: VerifiedTokens::default(), clock }))
     }
 
     /// Replaces the issuers. Those whose keys come from where they came from keep them.
@@ -117,9 +104,9 @@ impl JwtVerifier {
     }
 
     /// Returns the caller of a token.
-    pub(super) fn authenticate(&self, text: &str) -> Result<Caller, NoCaller> {
+    pub(super) fn authenticate(&self, text: &str) -> Result<Caller, RefusedCaller> {
         if text.len() > token::MAX_BYTES {
-            return self.refuse(None, Refused::Unauthenticated("it is longer than 8 KiB"));
+            return Err(refusal(None, "it is longer than 8 KiB".into()));
         }
         let (hash, now) = (Sha256::digest(text.as_bytes()).into(), self.0.clock.now());
         let (known, epoch) = self.0.verified.get(&hash);
@@ -130,13 +117,13 @@ impl JwtVerifier {
         }
         let token = match token::parse(text) {
             Ok(token) => token,
-            Err(reason) => return self.refuse(None, reason.into()),
+            Err(reason) => return Err(refusal(None, reason.into())),
         };
         let named = token.claims.get("iss").and_then(Value::as_str);
         let issuers = self.0.issuers.read().unwrap_or_else(PoisonError::into_inner);
         let issuer = named.and_then(|named| issuers.get(named)).cloned();
         drop(issuers);
-        let Some(issuer) = issuer else { return self.refuse(None, "its issuer is not configured".into()) };
+        let Some(issuer) = issuer else { return Err(refusal(None, "its issuer is not configured".into())) };
         let verified = issuer.verify(&token).and_then(|()| Ok(claims::check(&token.claims, &issuer.config, now)?));
         match verified {
             Ok(verified) => {
@@ -144,31 +131,19 @@ impl JwtVerifier {
                 self.0.verified.keep(hash, verified, epoch);
                 Ok(caller)
             }
-            Err(refused) => self.refuse(Some(&issuer), refused),
+            Err(refused) => Err(refusal(Some(&issuer), refused)),
         }
     }
+}
 
-    /// Logs now and then why a token is refused. Neither the token nor anything that it claims is logged.
-    fn refuse(&self, issuer: Option<&Issuer>, refused: Refused) -> Result<Caller, NoCaller> {
-        let (Refused::Unauthenticated(reason) | Refused::Unavailable(reason)) = refused;
-        let limiters = issuer.map_or(&self.0.log_limiters, |issuer| &issuer.log_limiters);
-        let is_due = limiters.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default().is_due();
-        let name = issuer.map(|issuer| issuer.config.name.as_str());
-        match refused {
-            Refused::Unauthenticated(_) => {
-                if is_due {
-                    tracing::info!(issuer = name, reason, "a JWT is refused");
-                }
-                Err(NoCaller::Unauthenticated)
-            }
-            Refused::Unavailable(_) => {
-                if is_due {
-                    tracing::warn!(issuer = name, reason, "a JWT cannot be verified yet");
-                }
-                Err(NoCaller::Unavailable)
-            }
-        }
-    }
+/// Returns why a token is refused, for the log. Neither the token nor anything that it claims is in it.
+fn refusal(issuer: Option<&Issuer>, refused: Refused) -> RefusedCaller {
+    let (reason, detail) = match refused {
+        Refused::Unauthenticated(detail) => (RefusalReason::Jwt, detail),
+        Refused::Unavailable(detail) => (RefusalReason::JwtNotJudged, detail),
+    };
+    let issuer = issuer.map(|issuer| issuer.config.name.clone());
+    RefusedCaller { detail: Some(detail), issuer, ..reason.into() }
 }
 
 impl Issuer {
@@ -177,7 +152,7 @@ impl Issuer {
             let kept = before.get(&config.issuer).filter(|before| before.config.keys == config.keys);
             let is_fetched = matches!(config.keys, JwksSource::Url { .. });
             let keys = kept.map_or_else(|| Arc::new(KeyCache::new(is_fetched)), |kept| Arc::clone(&kept.keys));
-            Arc::new(Self { config: config.clone(), keys, log_limiters: Mutex::default() })
+            Arc::new(Self { config: config.clone(), keys })
         };
         configs.iter().map(|config| (config.issuer.clone(), create(config))).collect()
     }

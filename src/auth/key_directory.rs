@@ -15,9 +15,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use super::authenticator::{NoCaller, has_expired};
+use super::authenticator::has_expired;
 use super::caller::{Caller, Credential};
 use super::permission::Permission;
+use super::refused_caller::{RefusalReason, RefusedCaller};
 use crate::clock::Clock;
 use crate::domain::api_key::ApiKeyRecord;
 use crate::domain::value::text::AccountId;
@@ -103,7 +104,7 @@ pub(crate) struct KeyAnswer(KnownKey);
 /// The result of a look-up in memory.
 pub(crate) enum LookUp {
     /// The key, or its absence, is known.
-    Known(Result<Caller, NoCaller>),
+    Known(Result<Caller, RefusedCaller>),
     /// The key has to be asked for.
     Unknown,
 }
@@ -142,7 +143,7 @@ impl KeyDirectory {
         let shared = self.0.as_ref();
         if let Some(key) = shared.known.read().unwrap_or_else(PoisonError::into_inner).keys.get(hash) {
             if self.contact() == Contact::Stale {
-                return LookUp::Known(Err(NoCaller::Unavailable));
+                return LookUp::Known(Err(RefusalReason::NotJudged.into()));
             }
             let caller = key.caller(clock);
             if caller.is_ok() {
@@ -152,24 +153,24 @@ impl KeyDirectory {
         }
         let absent = shared.absent.lock().unwrap_or_else(PoisonError::into_inner);
         let is_absent = absent.get(hash).is_some_and(|since| since.elapsed() < ABSENT_TTL);
-        if is_absent { LookUp::Known(Err(NoCaller::Unauthenticated)) } else { LookUp::Unknown }
+        if is_absent { LookUp::Known(Err(RefusalReason::UnknownKey.into())) } else { LookUp::Unknown }
     }
 
     /// Asks the database for a key. Too many questions, and those while the database is away, are not asked.
-    pub(super) async fn ask(&self, hash: KeyHash, clock: &Clock) -> Result<Caller, NoCaller> {
+    pub(super) async fn ask(&self, hash: KeyHash, clock: &Clock) -> Result<Caller, RefusedCaller> {
         if self.contact() != Contact::Good {
-            return Err(NoCaller::Unavailable);
+            return Err(RefusalReason::NotJudged.into());
         }
         let (answer, answered) = oneshot::channel();
-        self.0.asks.try_send(Ask { hash, answer }).map_err(|_| NoCaller::Unavailable)?;
+        self.0.asks.try_send(Ask { hash, answer }).map_err(|_| RefusalReason::NotJudged)?;
         match timeout(ASK_TIMEOUT, answered).await {
             // The first use is noted if the key is known by now, as it usually is.
             Ok(Ok(Answer::Found(key))) => match self.look_up(&hash, clock) {
                 LookUp::Known(known) => known,
                 LookUp::Unknown => key.0.caller(clock),
             },
-            Ok(Ok(Answer::Absent)) => Err(NoCaller::Unauthenticated),
-            Ok(Ok(Answer::Failed) | Err(_)) | Err(_) => Err(NoCaller::Unavailable),
+            Ok(Ok(Answer::Absent)) => Err(RefusalReason::UnknownKey.into()),
+            Ok(Ok(Answer::Failed) | Err(_)) | Err(_) => Err(RefusalReason::NotJudged.into()),
         }
     }
 
@@ -262,7 +263,11 @@ impl KeyDirectory {
         let silent = self.0.followed_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
         let contact = if silent < MAX_STALE { Contact::Lost } else { Contact::Stale };
         if self.0.contact.swap(contact as u8, Ordering::Relaxed) != contact as u8 && contact == Contact::Stale {
-            tracing::warn!("no API key of the database is accepted: for ten minutes nothing says which were revoked");
+            log_event!(
+                warn,
+                API_KEYS_STALE,
+                "no API key of the database is accepted: for ten minutes nothing says which were revoked"
+            );
             self.tell_change();
         }
     }
@@ -323,9 +328,13 @@ impl KnownKey {
         }
     }
 
-    fn caller(&self, clock: &Clock) -> Result<Caller, NoCaller> {
-        let is_refused = self.is_revoked || has_expired(&self.caller, &self.told, clock);
-        if is_refused { Err(NoCaller::Unauthenticated) } else { Ok(self.caller.clone()) }
+    fn caller(&self, clock: &Clock) -> Result<Caller, RefusedCaller> {
+        let refused = |reason| Err(RefusedCaller::from(reason).of(&self.caller));
+        match () {
+            () if self.is_revoked => refused(RefusalReason::RevokedKey),
+            () if has_expired(&self.caller, &self.told, clock) => refused(RefusalReason::ExpiredKey),
+            () => Ok(self.caller.clone()),
+        }
     }
 }
 

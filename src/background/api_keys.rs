@@ -99,12 +99,18 @@ async fn look(
     if !has_begun.swap(true, Ordering::Relaxed) {
         directory.restart_at(last);
         if last == 0 && !has_others {
-            tracing::warn!("no call can be answered, since there is no API key: create one with `api-key create`");
+            log_event!(
+                warn,
+                NO_API_KEY,
+                "no call can be answered, since there is no API key: create one with `api-key create`"
+            );
         }
         return Ok(TickResult::Done);
     }
     if last < known {
-        tracing::warn!(
+        log_event!(
+            warn,
+            API_KEYS_WENT_BACK,
             "the API keys are older than they were, as after a restore: all are read again when they are used"
         );
         directory.restart_at(last);

@@ -126,7 +126,7 @@ impl ExpiryWalk {
     fn set_aside(&mut self, place: &ExpiryPlace, now: i64, error: &ExecuteError) {
         let tries = self.aside.get(place).map_or(0, |aside| aside.tries);
         if tries == 0 {
-            tracing::warn!(invitation = %place.id, ?error, "an expiry is not recorded yet; it is tried again later");
+            log_event!(warn, EXPIRY_RETRIED, invitation = %place.id, ?error, "an expiry is not recorded yet; it is tried again later");
         }
         let (first, longest) = RETRY_WAIT;
         let wait = first.saturating_mul(1 << tries.min(16)).min(longest);
@@ -138,7 +138,7 @@ impl ExpiryWalk {
         let first = ExpiryPlace::before(now.saturating_sub(RETRY_FOR));
         let kept = self.aside.split_off(&first);
         for place in std::mem::replace(&mut self.aside, kept).into_keys() {
-            tracing::error!(invitation = %place.id, "an expiry is not recorded; it was tried for a day");
+            log_event!(error, EXPIRY_NOT_RECORDED, invitation = %place.id, "an expiry is not recorded; it was tried for a day");
         }
     }
 }

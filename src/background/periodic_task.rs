@@ -75,7 +75,7 @@ impl PeriodicTask {
                         Some(FAILURE_PAUSE)
                     }
                     Ok(None) => {
-                        tracing::error!(task = name, "a task in the background panicked");
+                        log_event!(error, TASK_PANICKED, task = name, "a task in the background panicked");
                         Some(FAILURE_PAUSE)
                     }
                     Err(_) => {

@@ -80,7 +80,18 @@ impl Store {
         let quotas = quotas + holds.rows;
         let rows = requests + codes + webhooks + quotas + events + deliveries + invitations;
         if rows > 0 {
-            tracing::info!(requests, codes, webhooks, quotas, events, deliveries, invitations, "old rows were deleted");
+            log_event!(
+                info,
+                OLD_ROWS_DELETED,
+                requests,
+                codes,
+                webhooks,
+                quotas,
+                events,
+                deliveries,
+                invitations,
+                "old rows were deleted"
+            );
         }
         troubles.0.map_or(Ok(Some(Pruned { rows, is_done })), Err)
     }

@@ -199,7 +199,14 @@ pub(crate) fn names(paths: &[PathBuf]) -> String {
 
 /// Logs that a file that changed cannot be used.
 pub(crate) fn warn(name: &'static str, file: &str, problem: &str) {
-    tracing::warn!(task = name, file, problem, "a file that changed cannot be used; what it had before stays at work");
+    log_event!(
+        warn,
+        FILE_REFUSED,
+        task = name,
+        file,
+        problem,
+        "a file that changed cannot be used; what it had before stays at work"
+    );
 }
 
 /// The contents of files, or the reason why they cannot be read; `None` if there is nothing new.

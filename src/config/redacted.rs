@@ -10,14 +10,16 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Value;
 use url::Url;
 
+use super::section::grpc::OFF as ANY_AGE;
 use super::section::limits::OFF as NO_LIMIT;
 use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::section::retention::OFF;
 use super::value::format_duration;
 use super::{
     AdminConfig, ClientAuth, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LimitsConfig, LinksConfig,
-    LogConfig, LogFormat, MailConfig, MailTransport, NatsBegin, NatsConfig, Rate, ReminderTimes, RemindersConfig,
-    RetentionConfig, SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
+    LogConfig, LogFormat, LoggedCalls, MailConfig, MailTransport, NatsBegin, NatsConfig, Rate, ReminderTimes,
+    RemindersConfig, RetentionConfig, SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig,
+    WebhooksConfig,
 };
 use crate::domain::delivery::repeats::ResendLimits;
 use crate::domain::kind::Kind;
@@ -81,10 +83,13 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         drain_timeout,
         max_concurrent_streams,
         max_connections,
+        max_connection_age,
+        max_connection_age_grace,
         reflection,
         health,
         tls,
     } = grpc;
+    let age = max_connection_age.map_or_else(|| ANY_AGE.to_owned(), format_duration);
     let plain = section("grpc")
         .text("listen", listen.to_string())
         .text("request_timeout", format_duration(*request_timeout))
@@ -92,6 +97,8 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         .text("drain_timeout", format_duration(*drain_timeout))
         .number("max_concurrent_streams", i64::from(*max_concurrent_streams))
         .number("max_connections", i64::try_from(*max_connections).unwrap_or(i64::MAX))
+        .text("max_connection_age", age)
+        .text("max_connection_age_grace", format_duration(*max_connection_age_grace))
         .value("reflection", Value::Boolean(*reflection))
         .value("health", Value::Boolean(*health))
         .0;
@@ -318,13 +325,18 @@ fn render_limits(limits: &LimitsConfig) -> String {
 }
 
 fn render_log(log: &LogConfig) -> String {
-    let LogConfig { level, format } = log;
+    let LogConfig { level, format, calls } = log;
     let format = match format {
         LogFormat::Auto => "auto",
         LogFormat::Text => "text",
         LogFormat::Json => "json",
     };
-    section("log").text("level", level.clone()).text("format", format.to_owned()).0
+    let calls = match calls {
+        LoggedCalls::All => "all".to_owned(),
+        LoggedCalls::Problems => "problems".to_owned(),
+        LoggedCalls::OneOf(calls) => format!("1/{calls}"),
+    };
+    section("log").text("level", level.clone()).text("format", format.to_owned()).text("calls", calls).0
 }
 
 /// Keeps what helps to recognise a database; credentials and the query, which may hold some, are dropped.

@@ -49,6 +49,8 @@ fn the_defaults_alone_are_a_valid_configuration_for_a_laptop() {
     assert_eq!(config.grpc.drain_delay, Duration::ZERO);
     assert_eq!(config.grpc.drain_timeout, Duration::from_secs(20));
     assert_eq!(config.grpc.max_concurrent_streams, 1024);
+    assert_eq!(config.grpc.max_connection_age, Some(Duration::from_secs(600)));
+    assert_eq!(load(&[("INVITATION__GRPC__MAX_CONNECTION_AGE", "off")]).unwrap().grpc.max_connection_age, None);
     assert!(matches!(config.store.url, StoreUrl::Sqlite(path) if path == Path::new("data/invitations.db")));
     assert!(config.store.migrate_on_start);
     assert_eq!((config.store.lanes, config.store.queue, config.store.max_connections), (1, 4096, 16));
@@ -57,6 +59,10 @@ fn the_defaults_alone_are_a_valid_configuration_for_a_laptop() {
     assert!(matches!(config.auth, AuthConfig::None));
     assert_eq!(config.links.0.get(Kind::Connection), "http://localhost:8080/connect/{token}");
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Auto));
+    assert_eq!(config.log.calls, LoggedCalls::All);
+    let share = |calls: &str| load(&[("INVITATION__LOG__CALLS", calls)]).unwrap().log.calls;
+    let one_of = |calls| LoggedCalls::OneOf(std::num::NonZeroU64::new(calls).unwrap());
+    assert_eq!(["problems", "1/1", "1/100"].map(share), [LoggedCalls::Problems, one_of(1), one_of(100)]);
 }
 
 #[test]
@@ -100,6 +106,9 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("grpc.drain_delay", "6m", "from 0s to 300s"),
         ("grpc.drain_timeout", "", "must be a duration"),
         ("grpc.max_concurrent_streams", "0", "from 1 to 65536"),
+        ("grpc.max_connection_age", "999ms", "from 1s to 1d"),
+        ("grpc.max_connection_age", "never", "must be a duration"),
+        ("grpc.max_connection_age_grace", "9s", "at least grpc.request_timeout, which is 10s"),
         ("grpc.tls.client_auth", "maybe", "\"optional\", \"required\""),
         ("store.url", "", "is empty"),
         ("store.url", "mysql://u:hunter2@h/d", "must be sqlite://FILE"),
@@ -181,6 +190,9 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("log.level", "inof", "must be error, warn"),
         ("log.level", "info,h2=loud", "directives"),
         ("log.format", "xml", "\"auto\", \"text\", \"json\""),
+        ("log.calls", "some", "\"1/100\""),
+        ("log.calls", "1/0", "\"1/100\""),
+        ("log.calls", "1/1000001", "\"1/1000000\""),
     ];
     for (field, value, text) in cases {
         let (section, key) = field.rsplit_once('.').unwrap();

@@ -133,7 +133,7 @@ impl Transport {
         match &self.0 {
             Access::Log => {
                 // Not the subject either: it is made of people's names.
-                tracing::info!(delivery = %mail.id, to = mail.to.masked(), "mail is not sent: mail.url is log:");
+                log_event!(info, MAIL_TO_LOG, delivery = %mail.id, to = mail.to.masked(), "mail is not sent: mail.url is log:");
                 Ok(())
             }
             Access::Directory(directory) => directory.write(mail.id, message::format(mail)?.bytes).await,

@@ -271,7 +271,7 @@ impl MailWorker {
         };
         if let Err(error) = ended {
             // Its lease expires, and another worker claims it.
-            tracing::debug!(delivery = %message.delivery.message.id, %error, "a message could not be settled; it is claimed again when its lease expires");
+            log_event!(debug, MAIL_NOT_SETTLED, delivery = %message.delivery.message.id, %error, "a message could not be settled; it is claimed again when its lease expires");
             self.complain(&error);
         }
     }
@@ -312,7 +312,7 @@ impl MailWorker {
         let SendError { kind: failure, text } = error;
         let attempts = message.delivery.attempts;
         let id = message.delivery.message.id;
-        tracing::debug!(delivery = %id, attempts, error = %text, ?failure, "a message was not sent");
+        log_event!(debug, MAIL_NOT_SENT, delivery = %id, attempts, error = %text, ?failure, "a message was not sent");
         match failure {
             SendFailure::Retry if attempts < self.options.attempts => {
                 self.complain(&text);
@@ -323,7 +323,7 @@ impl MailWorker {
             }
             SendFailure::Retry | SendFailure::Refused => {
                 note("failed");
-                tracing::warn!(delivery = %id, attempts, error = %text, "a message failed for good; RedeliverDeliveries queues it again");
+                log_event!(warn, MAIL_FAILED, delivery = %id, attempts, error = %text, "a message failed for good; RedeliverDeliveries queues it again");
                 self.settle(message, DeliveryEnd::Failed(text)).await
             }
             SendFailure::Needless => {

@@ -9,7 +9,7 @@ use crate::config::{AccountEntry, EntryFile};
 pub(super) async fn run(accounts: Accounts, file: EntryFile<AccountEntry>, files: Follow) {
     let replace = |Change { now, fingerprint, .. }: Change<'_, AccountEntry>| {
         accounts.replace(now);
-        tracing::info!(accounts = now.len(), fingerprint, "the rules of accounts were read again");
+        log_event!(info, ACCOUNTS_READ, accounts = now.len(), fingerprint, "the rules of accounts were read again");
         Ok(())
     };
     follow("accounts", file, files, replace).await;

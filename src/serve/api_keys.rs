@@ -13,7 +13,7 @@ pub(super) async fn run(authenticator: Authenticator, file: EntryFile<ApiKeyEntr
         authenticator.replace(now).map_err(|error| error.to_string())?;
         let kept: HashSet<_> = now.iter().map(|key| key.hash).collect();
         let withdrawn = before.iter().filter(|key| !kept.contains(&key.hash)).count();
-        tracing::info!(file, keys = now.len(), withdrawn, fingerprint, "API keys were read again");
+        log_event!(info, API_KEYS_READ, file, keys = now.len(), withdrawn, fingerprint, "API keys were read again");
         Ok(())
     };
     follow("API keys", file, files, replace).await;

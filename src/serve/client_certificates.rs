@@ -10,7 +10,15 @@ pub(super) async fn run(certificates: ClientCertificates, file: EntryFile<Client
     let replace = |Change { before, now, file, fingerprint }: Change<'_, ClientCertificateEntry>| {
         certificates.replace(now).map_err(|error| error.to_string())?;
         let withdrawn = before.iter().filter(|entry| !now.contains(entry)).count();
-        tracing::info!(file, entries = now.len(), withdrawn, fingerprint, "client certificates were read again");
+        log_event!(
+            info,
+            CLIENT_CERTIFICATES_READ,
+            file,
+            entries = now.len(),
+            withdrawn,
+            fingerprint,
+            "client certificates were read again"
+        );
         Ok(())
     };
     follow("client certificates", file, files, replace).await;

@@ -52,7 +52,7 @@ pub(super) async fn run(verifier: JwtVerifier, file: EntryFile<JwtIssuer>, files
         at_work.cancel();
         verifier.replace(now);
         verifier.issuers().iter().for_each(|issuer| read_file(&verifier, issuer));
-        tracing::info!(file, issuers = now.len(), fingerprint, "JWT issuers were read again");
+        log_event!(info, JWT_ISSUERS_READ, file, issuers = now.len(), fingerprint, "JWT issuers were read again");
         *at_work = start();
         Ok(())
     };
@@ -105,14 +105,18 @@ where
                 // The keys may be older than this task, which begins anew when the file of issuers changes.
                 let age = issuer.keys.fetched_at().map(|at| Instant::from_std(at).elapsed());
                 if age.is_some_and(|age| age >= MAX_AGE) && verifier.drop_keys(&issuer.keys) {
-                    tracing::error!(
+                    log_event!(
+                        error,
+                        JWT_KEYS_TOO_OLD,
                         issuer = name,
                         problem,
                         "the keys of a JWT issuer are too old; its tokens are UNAVAILABLE"
                     );
                 } else {
                     let age_s = age.map(|age| age.as_secs());
-                    tracing::warn!(
+                    log_event!(
+                        warn,
+                        JWT_KEYS_NOT_FETCHED,
                         issuer = name,
                         problem,
                         age_s,
@@ -152,7 +156,16 @@ fn put_to_work(
 ) {
     let (name, usable, skipped) = (issuer.config.name.as_str(), keys.len(), keys.skipped);
     if verifier.use_keys(&issuer.keys, read, keys) {
-        tracing::info!(issuer = name, file, keys = usable, skipped, fingerprint, "the keys of a JWT issuer were read");
+        log_event!(
+            info,
+            JWT_KEYS_READ,
+            issuer = name,
+            file,
+            keys = usable,
+            skipped,
+            fingerprint,
+            "the keys of a JWT issuer were read"
+        );
     }
 }
 

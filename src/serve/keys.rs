@@ -33,7 +33,7 @@ pub(super) async fn check_keys(maintenance: &Maintenance, ring: &KeyRing) -> Res
         // It stays as it was created: waiting does not help.
         Ok(Err(error @ StoreError::Encoding(_))) => Err(ServeError::Database(error)),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "token.keys is compared with the database when that answers");
+            log_event!(warn, TOKEN_KEYS_NOT_COMPARED, %error, "token.keys is compared with the database when that answers");
             Ok(false)
         }
     }

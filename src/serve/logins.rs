@@ -72,7 +72,9 @@ async fn follow_database(
             let ChangedLogins { url, listen_url, read_url } = changed;
             let [url, listen_url, read_url] =
                 [url, listen_url, read_url].map(|parts| (!parts.is_empty()).then(|| parts.join(",")));
-            tracing::info!(
+            log_event!(
+                info,
+                DATABASE_LOGIN_READ,
                 file,
                 fingerprint,
                 url,
@@ -118,7 +120,14 @@ pub(super) async fn follow_mail(
         *at_work = (mail.transport, Some(fingerprint.clone()));
         if !is_first || !changed.is_empty() {
             let changed = if changed.is_empty() { "ca_file".to_owned() } else { changed.join(",") };
-            tracing::info!(file, fingerprint, changed, "the login to the mail server was read again");
+            log_event!(
+                info,
+                MAIL_LOGIN_READ,
+                file,
+                fingerprint,
+                changed,
+                "the login to the mail server was read again"
+            );
         }
         Ok(())
     };
@@ -136,7 +145,7 @@ pub(super) async fn follow_nats(urls: watch::Sender<SecretString>, path: PathBuf
         }
         urls.send_replace(text.into());
         let fingerprint = ring.file_fingerprint(&[&content.text]);
-        tracing::info!(file, fingerprint, changed = "urls", "the login to NATS was read again");
+        log_event!(info, NATS_LOGIN_READ, file, fingerprint, changed = "urls", "the login to NATS was read again");
         Ok(())
     };
     watched_file::run("NATS login", path, follow, apply).await;

@@ -53,7 +53,13 @@ pub(super) async fn run(
         }
         if let Some(authorities) = authorities.as_ref().filter(|_| !are_same_authorities) {
             let fingerprints = authorities.fingerprints();
-            tracing::info!(file = authorities_file, fingerprints, "the authorities of clients were read again");
+            log_event!(
+                info,
+                CLIENT_AUTHORITIES_READ,
+                file = authorities_file,
+                fingerprints,
+                "the authorities of clients were read again"
+            );
             if let Some(certificates) = &certificates {
                 certificates.trust(authorities.clone());
             }
@@ -68,8 +74,8 @@ fn log(message: &str, file: &str, identity: &ServerIdentity, clock: &Clock) {
     let ServerIdentity { fingerprint, not_after, .. } = identity;
     CERTIFICATE_EXPIRY.set(seconds(not_after.micros()), []);
     if *not_after <= clock.now() {
-        tracing::warn!(file, fingerprint, %not_after, "{message}, and has expired: clients refuse it");
+        log_event!(warn, CERTIFICATE_READ, file, fingerprint, %not_after, "{message}, and has expired: clients refuse it");
     } else {
-        tracing::info!(file, fingerprint, %not_after, "{message}");
+        log_event!(info, CERTIFICATE_READ, file, fingerprint, %not_after, "{message}");
     }
 }

@@ -131,7 +131,13 @@ impl TokenKeys {
     fn check_later(&mut self, problem: &str) -> Step {
         if self.log_limiter.is_due() {
             let file = self.file.as_str();
-            tracing::warn!(file, problem, "token keys that were read are put to work when the database answers");
+            log_event!(
+                warn,
+                TOKEN_KEYS_HELD_BACK,
+                file,
+                problem,
+                "token keys that were read are put to work when the database answers"
+            );
         }
         Step::At(Instant::now() + CHECK_PAUSE)
     }
@@ -144,7 +150,9 @@ impl TokenKeys {
         let (added, removed) = (shown(&now, &before), shown(&before, &now));
         if is_held_back {
             let signs_in_s = HOLD_BACK.as_secs();
-            tracing::info!(
+            log_event!(
+                info,
+                TOKEN_KEYS_READ,
                 file,
                 signing,
                 added,
@@ -154,7 +162,16 @@ impl TokenKeys {
                 "token keys were read again; the new first key verifies now, and signs once all replicas have had time to read it"
             );
         } else {
-            tracing::info!(file, signing, added, removed, fingerprints, "token keys were read again");
+            log_event!(
+                info,
+                TOKEN_KEYS_READ,
+                file,
+                signing,
+                added,
+                removed,
+                fingerprints,
+                "token keys were read again"
+            );
         }
     }
 }

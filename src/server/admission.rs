@@ -10,10 +10,11 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use super::status;
-use crate::auth::authenticator::{Authenticator, NoCaller};
+use crate::auth::authenticator::Authenticator;
 use crate::auth::caller::Caller;
 use crate::auth::client_certificate::Client;
 use crate::auth::permission::Required;
+use crate::auth::refused_caller::RefusedCaller;
 
 /// The interval at which the credential of a stream is checked: that of a key that was withdrawn ends soon.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ pub(crate) async fn find_caller(
     authenticator: &Authenticator,
     metadata: &HeaderMap,
     client: Option<&Client>,
-) -> Result<Caller, NoCaller> {
+) -> Result<Caller, RefusedCaller> {
     match client {
         Some(client) if !CREDENTIAL_HEADERS.iter().any(|name| metadata.contains_key(*name)) => client.caller(),
         _ => authenticator.authenticate(metadata).await,
@@ -95,7 +96,7 @@ impl Admission {
 
     async fn check(&self, caller: &Caller) -> Result<(), Status> {
         let now = find_caller(&self.authenticator, &self.credentials, self.client.as_ref()).await;
-        let now = now.map_err(status::not_authenticated)?;
+        let now = now.map_err(|refused| status::not_authenticated(refused.answer()))?;
         // A credential that now belongs to another caller is not the one that was admitted.
         if (&now.account, now.organization_id, now.person())
             != (&caller.account, caller.organization_id, caller.person())

@@ -56,7 +56,7 @@ impl Answers {
             tokio::time::sleep(SWEEP_INTERVAL).await;
             let given_up = self.give_up(Instant::now());
             if given_up > 0 {
-                tracing::warn!(given_up, "answers were not taken in time; their streams end");
+                log_event!(warn, ANSWERS_GIVEN_UP, given_up, "answers were not taken in time; their streams end");
             }
         }
     }

@@ -4,9 +4,11 @@
 mod call_metrics;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,29 +18,30 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
 use tower::{Service, ServiceExt};
-use tracing::field::Empty;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::admission::person_rate::PersonRate;
 use super::admission::{Admission, admit, find_caller};
 use super::answer::{Answers, Keeping, Whole};
+use super::call_log::outcome::with_outcome;
+use super::call_log::refused::RefusedCallers;
+use super::call_log::trace_context::{TraceContext, TraceId};
+use super::call_log::{self, AnsweredCall, CallLog, Sizes};
 use super::deadline::Deadline;
 use super::in_flight::InFlight;
 use super::open_services::OpenServices;
-use super::refused::RefusedCalls;
-use super::request_body::MAX_MESSAGE;
 use super::room::{Holder, Room};
 use super::{request_body, status};
 use crate::auth::authenticator::Authenticator;
 use crate::auth::caller::Caller;
 use crate::auth::client_certificate::Client;
 use crate::auth::permission::Required;
+use crate::auth::refused_caller::RefusedCaller;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
@@ -78,17 +81,18 @@ pub struct Rpcs {
     pub paths: fn() -> Vec<&'static str>,
 }
 
-/// The limits of every call.
-pub struct CallLimits {
+/// The limits of every call, and its log.
+pub struct CallRules {
     timeout: Duration,
     of_persons: PersonRate,
+    log: CallLog,
 }
 
-impl CallLimits {
-    /// Creates the limits of a configuration.
+impl CallRules {
+    /// Creates the rules of a configuration.
     pub fn new(config: &Config, clock: &Clock) -> Self {
         let of_persons = PersonRate::new(config.limits.calls_per_person, clock);
-        Self { timeout: config.grpc.request_timeout, of_persons }
+        Self { timeout: config.grpc.request_timeout, of_persons, log: CallLog::new(config.log.calls) }
     }
 }
 
@@ -96,44 +100,58 @@ impl CallLimits {
 #[derive(Clone)]
 pub struct Boundary {
     steps: Arc<Steps>,
-    /// The client of the connection, if it has shown a certificate that may stand for a caller.
-    client: Option<Client>,
+    peer: Arc<Peer>,
 }
+
+/// The other end of a connection.
+#[derive(Default)]
+pub(crate) struct Peer {
+    /// Its address: that of the client, or of a proxy.
+    pub(crate) address: Option<IpAddr>,
+    /// The client, if it has shown a certificate that may stand for a caller.
+    pub(crate) client: Option<Client>,
+    /// The signal that the connection waits for its streams to end.
+    pub(crate) closing: CancellationToken,
+}
+
+/// The signal for a stream that its connection waits for it to end.
+#[derive(Clone)]
+pub(crate) struct Closing(pub(crate) CancellationToken);
 
 /// The parts that the steps of a call need.
 struct Steps {
     routes: Routes,
     authenticator: Authenticator,
     rpcs: Rpcs,
-    limits: CallLimits,
+    rules: CallRules,
     in_flight: InFlight,
     room: Room,
     answers: Answers,
-    refused: RefusedCalls,
+    refused: RefusedCallers,
     open_services: OpenServices,
     open: CancellationToken,
     metrics: CallMetrics,
 }
 
 impl Boundary {
-    /// Wraps the services; no call may exceed `limits`. Until `open` is cancelled every call is answered
+    /// Wraps the services; no call may exceed the limits of `rules`. Until `open` is cancelled every call is answered
     /// UNAVAILABLE: the time and the keys of the database are not known before.
     pub fn new(
         routes: Routes,
         authenticator: Authenticator,
         rpcs: Rpcs,
-        limits: CallLimits,
+        rules: CallRules,
         in_flight: InFlight,
         open_services: OpenServices,
         open: CancellationToken,
     ) -> Self {
-        let (room, answers, refused) = (Room::default(), Answers::default(), RefusedCalls::default());
+        let (room, answers, refused) = (Room::default(), Answers::default(), RefusedCallers::default());
         let metrics = CallMetrics::new((rpcs.paths)().into_iter());
         let steps = Steps {
             routes: routes.prepare(),
             authenticator,
             rpcs,
-            limits,
+            rules,
             in_flight,
             room,
             answers,
@@ -142,12 +160,12 @@ impl Boundary {
             open,
             metrics,
         };
-        Self { steps: Arc::new(steps), client: None }
+        Self { steps: Arc::new(steps), peer: Arc::default() }
     }
 
-    /// Returns the boundary for the calls of a connection whose client may have shown a certificate.
-    pub(crate) fn for_client(self, client: Option<Client>) -> Self {
-        Self { client, ..self }
+    /// Returns the boundary for the calls of a connection.
+    pub(crate) fn for_peer(self, peer: Peer) -> Self {
+        Self { peer: Arc::new(peer), ..self }
     }
 
     /// Returns the answers that clients have not taken yet.
@@ -157,7 +175,7 @@ impl Boundary {
 }
 
 impl Steps {
-    async fn answer<B>(&self, mut request: Request<B>, client: Option<Client>) -> Response<Body>
+    async fn answer<B>(&self, mut request: Request<B>, peer: &Peer) -> Response<Body>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -166,30 +184,35 @@ impl Steps {
         if let Some(refused) = refuse_headers(request.headers()) {
             return refused;
         }
-        let Some(method) = path.strip_prefix(PATH_PREFIX) else { return self.pass_on_open(request, client).await };
+        let Some(method) = path.strip_prefix(PATH_PREFIX) else { return self.pass_on_open(request, peer).await };
         let started = Instant::now();
         let token = self.in_flight.enter();
         let required = (self.rpcs.required_by)(&path);
         // The log has no names that callers invent.
-        let known = method.split_once('/').filter(|_| required.is_some());
-        let (service, method) = known.unwrap_or(("unknown", "unknown"));
+        let known = method.split_once('/').filter(|_| required.is_some()).unwrap_or(("unknown", "unknown"));
+        let Peer { address, client, closing } = peer;
         let caller = find_caller(&self.authenticator, request.headers(), client.as_ref()).await;
-        let account = caller.as_ref().ok().map(|caller| caller.account.as_str());
-        let name = caller.as_ref().ok().map(|caller| caller.name.as_str());
-        let span =
-            tracing::info_span!("rpc", service, method, account, caller = name, invitation = Empty, request_id = Empty);
-        let deadline = Deadline::of(request.headers(), self.limits.timeout);
+        let traced = traces::Span::of_call(request.headers(), self.metrics.method(&path));
+        let trace_id = TraceContext::of(request.headers()).map(|trace| trace.trace_id);
+        let trace_id = trace_id.or_else(|| traced.trace_id().map(TraceId));
+        let span = call_log::span(known, caller.as_ref().ok(), trace_id, request.headers());
+        let deadline = Deadline::of(request.headers(), self.rules.timeout);
         let streams = STREAMING_PATHS.contains(&path.as_str());
         if streams {
-            let admission = Admission::of(self.authenticator.clone(), required, request.headers(), client);
+            let admission = Admission::of(self.authenticator.clone(), required, request.headers(), client.clone());
             request.extensions_mut().insert(admission);
+            request.extensions_mut().insert(Closing(closing.clone()));
         }
         let has_caller = caller.is_ok();
-        let admitted = caller.map_err(status::not_authenticated).and_then(|caller| {
-            self.limits.of_persons.count(&caller)?;
+        let sizes = Sizes::default();
+        let refused = |refused: RefusedCaller| {
+            self.refused.count(&refused, *address);
+            status::not_authenticated(refused.answer())
+        };
+        let admitted = caller.map_err(refused).and_then(|caller| {
+            self.rules.of_persons.count(&caller)?;
             admit(required, caller)
         });
-        let trace = traces::Span::of_call(request.headers(), self.metrics.method(&path));
         let answered = match admitted {
             Ok(_) if !self.open.is_cancelled() => status::unavailable().into_http(),
             // The timer is coarse: a fast call would still be answered for a caller who has gone.
@@ -198,20 +221,19 @@ impl Steps {
                 request.extensions_mut().insert(deadline);
                 request.extensions_mut().extend(caller);
                 // Dropping the handler is safe: the executor finishes the commands that it has submitted.
-                let called = or_defect(self.call(request, &path, streams));
-                let call = trace.around(timeout_at(deadline.0, called).instrument(span.clone())).await;
+                let called = or_defect(self.call(request, &path, streams, &sizes));
+                let call = traced.around(timeout_at(deadline.0, called).instrument(span.clone())).await;
                 call.unwrap_or_else(|_| status::deadline_exceeded().into_http())
             }
             Err(refused) => refused.into_http(),
         };
-        let (answered, code, reason) = with_reason(answered);
-        let took = started.elapsed();
-        self.metrics.note(&path, code, reason.as_deref(), took);
-        call_metrics::end(&trace, code, reason.as_deref());
+        let (answered, outcome) = with_outcome(answered);
+        let duration = started.elapsed();
+        self.metrics.note(&path, &outcome, duration);
+        call_metrics::end(&traced, &outcome);
         if has_caller {
-            log(&span, code, reason.as_deref(), took);
-        } else {
-            self.refused.count();
+            let call = AnsweredCall { outcome: &outcome, duration, peer: *address, sizes: &sizes };
+            self.rules.log.answered(&span, &call);
         }
         if streams {
             // The client may never read to the end, so nothing waits for it.
@@ -222,7 +244,7 @@ impl Steps {
     }
 
     /// Answers a call once there is room for it. Its answer keeps the room that it needs until the client has taken it.
-    async fn call<B>(&self, request: Request<B>, path: &str, streams: bool) -> Response<Body>
+    async fn call<B>(&self, request: Request<B>, path: &str, streams: bool, sizes: &Sizes) -> Response<Body>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -245,6 +267,7 @@ impl Steps {
             Ok(read) => read,
             Err(refused) => return refused.into_http(),
         };
+        sizes.request.store(body.len(), Ordering::Relaxed);
         let answered = self.pass_on(Request::from_parts(parts, Full::new(body))).await;
         if streams {
             return answered;
@@ -254,6 +277,7 @@ impl Steps {
             Ok(whole) => whole,
             Err(broken) => return broken.into_http(),
         };
+        sizes.response.store(whole.len(), Ordering::Relaxed);
         let bytes = match bytes {
             Some(bytes) => bytes.shrink(whole.len()),
             None => self.room.bytes(&holder, whole.len()).await,
@@ -262,21 +286,25 @@ impl Steps {
     }
 
     /// Answers a call of another service than this one's: of health, which needs no credential, or of reflection.
-    async fn pass_on_open<B>(&self, request: Request<B>, client: Option<Client>) -> Response<Body>
+    async fn pass_on_open<B>(&self, request: Request<B>, peer: &Peer) -> Response<Body>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let path = request.uri().path();
         // Health asks for no credential, so none is looked up for it.
-        let has_credential = self.open_services.looks_at_credential(path)
-            && find_caller(&self.authenticator, request.headers(), client.as_ref()).await.is_ok();
-        match self.open_services.admit(path, has_credential) {
-            Err(refused) => {
-                if refused.code() == Code::Unauthenticated {
-                    self.refused.count();
+        let looks = self.open_services.looks_at_credential(path);
+        let Peer { address, client, closing: _ } = peer;
+        let refused = match looks {
+            true => find_caller(&self.authenticator, request.headers(), client.as_ref()).await.err(),
+            false => None,
+        };
+        match self.open_services.admit(path, looks && refused.is_none()) {
+            Err(answer) => {
+                if let Some(refused) = refused.filter(|_| answer.code() == Code::Unauthenticated) {
+                    self.refused.count(&refused, *address);
                 }
-                refused.into_http()
+                answer.into_http()
             }
             Ok(None) => self.pass_on(request).await,
             Ok(Some(stream)) => {
@@ -321,39 +349,10 @@ fn or_defect(call: impl Future<Output = Response<Body>>) -> impl Future<Output =
     AssertUnwindSafe(call).catch_unwind().map(|answered| {
         answered.unwrap_or_else(|_| {
             let error_id = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
-            tracing::error!(%error_id, "a handler panicked; answering INTERNAL");
+            log_event!(error, CALL_PANICKED, %error_id, "a handler panicked; answering INTERNAL");
             status::internal(error_id).into_http()
         })
     })
-}
-
-/// Returns the response, its code and the reason of a refusal. If tonic refused by itself, they are those of the contract.
-fn with_reason(answered: Response<Body>) -> (Response<Body>, Code, Option<String>) {
-    let Some(refused) = Status::from_header_map(answered.headers()) else { return (answered, Code::Ok, None) };
-    match status::of_tonic(&refused, MAX_MESSAGE) {
-        Some(refused) if refused.code() != Code::Ok => {
-            let (code, reason) = (refused.code(), reason(&refused));
-            (refused.into_http(), code, reason)
-        }
-        _ => {
-            let (code, reason) = (refused.code(), reason(&refused));
-            (status::bounded(&refused).map_or(answered, Status::into_http), code, reason)
-        }
-    }
-}
-
-fn reason(refused: &Status) -> Option<String> {
-    refused.get_details_error_info().map(|info| info.reason)
-}
-
-fn log(span: &Span, code: Code, reason: Option<&str>, duration: Duration) {
-    let duration_ms = duration.as_secs_f64() * 1_000.0;
-    let _entered = span.enter();
-    match code {
-        Code::Internal | Code::Unknown | Code::DataLoss => tracing::error!(?code, reason, duration_ms, "answered"),
-        Code::Unavailable | Code::DeadlineExceeded => tracing::warn!(?code, reason, duration_ms, "answered"),
-        _ => tracing::info!(?code, reason, duration_ms, "answered"),
-    }
 }
 
 impl<B> Service<Request<B>> for Boundary
@@ -370,13 +369,16 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Self { steps, client } = self.clone();
-        Box::pin(async move { Ok(steps.answer(request, client).await) })
+        let Self { steps, peer } = self.clone();
+        Box::pin(async move { Ok(steps.answer(request, &peer).await) })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tonic::Status;
+    use tonic_types::StatusExt as _;
+
     use super::*;
 
     #[tokio::test(crate = "crate::limit")]

@@ -1,4 +1,4 @@
-//! One connection: what it may call, and when it has been idle for too long.
+//! One connection: what it may call, and when it is to end, because it has been idle for too long or has grown old.
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -15,6 +15,7 @@ use tower::Service;
 
 use super::answer::Keeping;
 use super::status;
+use crate::config::GrpcConfig;
 
 /// The time that a client has for its first call; without one it is silent, or speaks no HTTP/2.
 const FIRST_CALL: Duration = Duration::from_secs(10);
@@ -37,6 +38,22 @@ pub(crate) enum Admitted {
     Probes,
 }
 
+/// The age at which a connection takes no more calls, and the time that its calls then have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lifetime {
+    age: Duration,
+    grace: Duration,
+}
+
+impl Lifetime {
+    /// Returns the lifetime of one connection: up to a tenth shorter or longer, so that connections that began together do not end together.
+    pub(crate) fn of(config: &GrpcConfig, random: u16) -> Option<Self> {
+        let age = config.max_connection_age?;
+        let share = 0.9 + 0.2 * f64::from(random) / f64::from(u16::MAX);
+        Some(Self { age: age.mul_f64(share), grace: config.max_connection_age_grace })
+    }
+}
+
 /// The permit of a connection.
 pub(crate) type Seat = OwnedSemaphorePermit;
 
@@ -46,6 +63,8 @@ pub(crate) struct Connection {
     activity: Arc<Mutex<Activity>>,
     seat: Arc<Mutex<Option<Seat>>>,
     given_up: CancellationToken,
+    /// The signal for streams that the connection takes no more calls and waits for them to end.
+    closing: CancellationToken,
 }
 
 /// A connection as long as it has made no call.
@@ -95,13 +114,18 @@ impl Connection {
         let first = if admitted == Admitted::All { FIRST_CALL } else { PROBE };
         let activity = Activity { calls: 0, has_called: false, until: Instant::now() + first };
         let (activity, seat) = (Arc::new(Mutex::new(activity)), Arc::new(Mutex::new(Some(seat))));
-        Self { admitted, activity, seat, given_up: CancellationToken::new() }
+        Self { admitted, activity, seat, given_up: CancellationToken::new(), closing: CancellationToken::new() }
     }
 
     /// Returns the side of it that can be given up.
     pub(crate) fn newcomer(&self) -> Newcomer {
         let (activity, seat) = (Arc::clone(&self.activity), Arc::clone(&self.seat));
         Newcomer { activity, seat, given_up: self.given_up.clone() }
+    }
+
+    /// Returns the signal that the connection waits for its streams to end.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.closing.clone()
     }
 
     /// Returns the service of this connection, which counts the calls of another one.
@@ -124,26 +148,50 @@ impl Connection {
         }
     }
 
-    /// Serves the connection until its client ends it, it is to be closed, or it has been idle for too long. `close` lets calls
-    /// finish; `cut` does not.
-    pub(crate) async fn follow<S>(self, served: S, close: CancellationToken, cut: CancellationToken)
-    where
+    /// Serves the connection until its client ends it, it is to be closed, it has been idle for too long, or it has grown old. `close` lets
+    /// calls finish; `cut` does not.
+    pub(crate) async fn follow<S>(
+        self,
+        served: S,
+        lifetime: Option<Lifetime>,
+        close: CancellationToken,
+        cut: CancellationToken,
+    ) where
         S: Future + Graceful,
     {
         let mut served = pin!(served);
-        tokio::select! {
+        let old = async {
+            match lifetime {
+                Some(Lifetime { age, grace }) => {
+                    sleep(age).await;
+                    grace
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let grace = tokio::select! {
             // Clients that vanish or break the protocol need no log line.
             ended = served.as_mut() => return drop(ended),
             () = cut.cancelled() => return,
             () = self.given_up.cancelled() => return,
-            () = close.cancelled() => {}
-            () = self.idle() => {}
-        }
+            // The drain has a limit of its own, and tells the streams by itself.
+            () = close.cancelled() => None,
+            () = self.idle() => None,
+            grace = old => Some(grace),
+        };
         served.as_mut().close();
+        self.closing.cancel();
+        let over = async {
+            match grace {
+                Some(grace) => sleep(grace).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             ended = served => drop(ended),
             () = cut.cancelled() => {}
             () = self.left() => {}
+            () = over => {}
         }
     }
 
@@ -275,74 +323,4 @@ impl Drop for Active {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A connection whose client never ends it, and leaves once it is told to.
-    struct Served(CancellationToken);
-
-    impl Future for Served {
-        type Output = ();
-
-        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-            Poll::Pending
-        }
-    }
-
-    impl Graceful for Served {
-        fn close(self: Pin<&mut Self>) {
-            self.0.cancel();
-        }
-    }
-
-    fn seat() -> Seat {
-        Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap()
-    }
-
-    async fn seconds_until_closed(admitted: Admitted, calls: &[(u64, u64)]) -> u64 {
-        let (connection, told) = (Connection::new(admitted, seat()), CancellationToken::new());
-        let activity = Arc::clone(&connection.activity);
-        let followed =
-            tokio::spawn(connection.follow(Served(told.clone()), CancellationToken::new(), CancellationToken::new()));
-        let began = Instant::now();
-        for (from, until) in calls {
-            sleep_until(began + Duration::from_secs(*from)).await;
-            let active = Active::begin(&activity, admitted);
-            sleep_until(began + Duration::from_secs(*until)).await;
-            drop(active);
-        }
-        told.cancelled().await;
-        let closed = began.elapsed().as_secs();
-        followed.await.unwrap();
-        closed
-    }
-
-    #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn connection_is_closed_once_it_was_idle_for_long() {
-        for (admitted, calls, closed) in [
-            (Admitted::All, &[][..], 10..=15),
-            (Admitted::All, &[(9, 10)], 310..=316),
-            (Admitted::All, &[(1, 1_000)], 1_300..=1_306),
-            (Admitted::All, &[(1, 2), (200, 201), (400, 401)], 701..=707),
-            (Admitted::Probes, &[], 5..=10),
-            (Admitted::Probes, &[(1, 2)], 2..=10),
-        ] {
-            let at = seconds_until_closed(admitted, calls).await;
-            assert!(closed.contains(&at), "{admitted:?} {calls:?}: {at}");
-        }
-    }
-
-    #[tokio::test(start_paused = true, crate = "crate::limit")]
-    async fn call_is_finished_after_the_connection_is_to_be_closed() {
-        let (connection, close) = (Connection::new(Admitted::All, seat()), CancellationToken::new());
-        let active = Active::begin(&connection.activity, Admitted::All);
-        let served = Served(CancellationToken::new());
-        let followed = tokio::spawn(connection.follow(served, close.clone(), CancellationToken::new()));
-        close.cancel();
-        sleep(Duration::from_secs(60)).await;
-        assert!(!followed.is_finished());
-        drop(active);
-        sleep(Duration::from_secs(6)).await;
-        assert!(followed.is_finished());
-    }
-}
+mod tests;

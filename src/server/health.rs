@@ -20,11 +20,10 @@ use crate::pb::health::HealthCheckRequest;
 use crate::pb::health::health_check_response::ServingStatus;
 use crate::pb::health::health_client::HealthClient;
 use crate::store::{Maintenance, StoreError};
+use crate::telemetry::log_limiter::{self, LogLimiter};
 
 /// The interval of the readiness checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// The number of checks between two log lines about one outage.
-const CHECKS_PER_OUTAGE_LOG: u32 = 10;
 /// The number of checks between two records that the first key signs.
 const CHECKS_PER_SIGNING_NOTE: u32 = 600;
 
@@ -38,6 +37,7 @@ pub(crate) async fn watch(
 ) {
     let mut was_ready = false;
     let mut looks: u32 = 0;
+    let mut log_limiter = LogLimiter::default();
     loop {
         let seen = look.look().await;
         let ready = seen.is_ok();
@@ -45,17 +45,22 @@ pub(crate) async fn watch(
         if ready && !begin.is_cancelled() {
             begin.cancel();
             if let Err(error) = maintenance.warn_of_newer_schema().await {
-                tracing::debug!(%error, "the version of the schema could not be read; a newer one is not reported");
+                log_event!(debug, SCHEMA_VERSION_UNREAD, %error, "the version of the schema could not be read; a newer one is not reported");
             }
         }
         if ready != was_ready {
             reported.send_replace(ready);
-            tracing::info!(ready, "readiness changed");
+            log_event!(info, READINESS_CHANGED, ready, "readiness changed");
             was_ready = ready;
             looks = 0;
+            log_limiter = LogLimiter::default();
         }
-        if !ready && looks.is_multiple_of(CHECKS_PER_OUTAGE_LOG) {
-            tracing::warn!(problem = seen.err(), "not ready");
+        if let Err(problem) = seen
+            && log_limiter.is_due()
+        {
+            // The tasks that meet the same are silent then.
+            log_limiter::note_cause("readiness", &problem);
+            log_event!(warn, NOT_READY, problem, "not ready");
         }
         if ready && looks.is_multiple_of(CHECKS_PER_SIGNING_NOTE) {
             look.note_signing().await;
@@ -115,7 +120,7 @@ impl ReadinessCheck {
     /// Records that the first key still signs: as long as it is recorded, a ring without the key is refused.
     async fn note_signing(&self) {
         if let Err(error) = self.maintenance.note_signing(self.ring.signing_key()).await {
-            tracing::warn!(%error, "the use of the first key was not recorded; the next check records it");
+            log_event!(warn, SIGNING_NOT_NOTED, %error, "the use of the first key was not recorded; the next check records it");
         }
     }
 }

@@ -5,6 +5,7 @@
 pub(crate) mod admin;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +19,14 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::boundary::Boundary;
+use super::boundary::{Boundary, Peer};
+use super::call_log::refused::FailedHandshakes;
+use super::connection::Lifetime;
 use super::in_flight::InFlight;
-use super::refused::RefusedCalls;
 use super::seats::Seats;
 use crate::auth::client_certificate::{Client, ClientCertificates};
 use crate::config::GrpcConfig;
+use crate::entropy::Entropy;
 use crate::shutdown::Shutdown;
 use crate::tls::ServerTls;
 use crate::tls::client::ClientCertificate;
@@ -69,7 +72,7 @@ pub(crate) async fn serve(
     builder.keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE).max_send_buf_size(SEND_BUFFER);
     builder.max_header_list_size(MAX_HEADERS);
     builder.initial_stream_window_size(STREAM_WINDOW);
-    let failures = Arc::new(RefusedCalls::default());
+    let failures = Arc::new(FailedHandshakes::default());
     let mut seats = Seats::new(config.max_connections);
     let mut end = std::pin::pin!(end_of_accepting(shutdown, config.drain_delay));
     loop {
@@ -78,25 +81,31 @@ pub(crate) async fn serve(
             () = &mut end => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // A client beyond all seats is closed at once, so that the others keep their descriptors.
                 let Some(connection) = seats.take() else { continue };
                 let stream = no_delay(stream);
                 let (boundary, close, cut) = (boundary.clone(), close.clone(), cut.clone());
+                // A socket for IPv6 shows addresses of IPv4 as parts of it.
+                let address = peer.ip().to_canonical();
+                let lifetime = Lifetime::of(config, u16::from_ne_bytes(Entropy::system().bytes()));
+                let closing = connection.closing();
                 let Some(tls) = &tls else {
+                    let boundary = boundary.for_peer(Peer { address: Some(address), client: None, closing });
                     let service = TowerToHyperService::new(connection.service(boundary));
                     let served = builder.serve_connection(TokioIo::new(stream), service);
-                    connections.spawn(connection.follow(served, close, cut));
+                    connections.spawn(connection.follow(served, lifetime, close, cut));
                     continue;
                 };
-                let (handshake, builder) = (shake_hands(tls, stream, &failures), builder.clone());
+                let (handshake, builder) = (shake_hands(tls, stream, address, &failures), builder.clone());
                 connections.spawn(async move {
                     let Some(Some((stream, client))) = connection.prepare(handshake, &close, &cut).await else {
                         return;
                     };
-                    let service = TowerToHyperService::new(connection.service(boundary.for_client(client)));
+                    let boundary = boundary.for_peer(Peer { address: Some(address), client, closing });
+                    let service = TowerToHyperService::new(connection.service(boundary));
                     let served = builder.serve_connection(TokioIo::new(stream), service);
-                    connection.follow(served, close, cut).await;
+                    connection.follow(served, lifetime, close, cut).await;
                 });
             }
             Err(error) => pause(&error).await,
@@ -104,7 +113,7 @@ pub(crate) async fn serve(
     }
     drop(listener);
     let deadline = Instant::now() + config.drain_timeout;
-    tracing::info!(drain_timeout_ms = config.drain_timeout.as_millis(), "draining");
+    log_event!(info, DRAINING, drain_timeout_ms = config.drain_timeout.as_millis() as u64, "draining");
     close.cancel();
     connections.close();
     let drained = async {
@@ -117,8 +126,8 @@ pub(crate) async fn serve(
     };
     tokio::select! {
         () = drained => {}
-        () = tokio::time::sleep_until(deadline) => tracing::warn!("closing connections with calls: the drain timeout has passed"),
-        () = shutdown.now.cancelled() => tracing::warn!("closing connections with calls: a second signal arrived"),
+        () = tokio::time::sleep_until(deadline) => log_event!(warn, DRAIN_CUT, "closing connections with calls: the drain timeout has passed"),
+        () = shutdown.now.cancelled() => log_event!(warn, DRAIN_CUT, "closing connections with calls: a second signal arrived"),
     }
     cut.cancel();
     sweep.abort();
@@ -129,7 +138,8 @@ pub(crate) async fn serve(
 fn shake_hands(
     tls: &Tls,
     stream: TcpStream,
-    failures: &Arc<RefusedCalls>,
+    peer: IpAddr,
+    failures: &Arc<FailedHandshakes>,
 ) -> impl Future<Output = Option<(TlsStream<TcpStream>, Option<Client>)>> + Send + use<> {
     let (acceptor, failures) = (TlsAcceptor::from(tls.server.config()), Arc::clone(failures));
     let clients = tls.clients.clone();
@@ -143,7 +153,7 @@ fn shake_hands(
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no handshake in time".to_owned(),
         };
-        failures.count_handshake(&problem);
+        failures.count(&problem, peer);
         None
     }
 }
@@ -171,12 +181,12 @@ async fn quiet(in_flight: &InFlight) {
 /// Answers are small and complete: waiting to fill a packet only delays them.
 fn no_delay(stream: TcpStream) -> TcpStream {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY not set; answers on this connection may be delayed");
+        log_event!(debug, NODELAY_NOT_SET, %error, "TCP_NODELAY not set; answers on this connection may be delayed");
     }
     stream
 }
 
 async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted; accepting continues");
+    log_event!(warn, ACCEPT_FAILED, %error, "a connection could not be accepted; accepting continues");
     sleep(ACCEPT_PAUSE).await;
 }

@@ -116,12 +116,22 @@ impl Maintenance {
         let newer = migration::newer(&self.0.upkeep).await?;
         if !newer.is_empty() {
             let migrations = newer.join(",");
-            tracing::warn!(migrations, "a newer release has migrated the schema; this release continues to use it");
+            log_event!(
+                warn,
+                SCHEMA_NEWER,
+                migrations,
+                "a newer release has migrated the schema; this release continues to use it"
+            );
         }
         if let Some(role) = self.0.reader_role()
             && !migration::views::are_of_this_release(&self.0.upkeep, role).await?
         {
-            tracing::warn!(role, "the views of store.reader_role are those of another release, or missing");
+            log_event!(
+                warn,
+                READER_VIEWS_DIFFER,
+                role,
+                "the views of store.reader_role are those of another release, or missing"
+            );
         }
         Ok(())
     }

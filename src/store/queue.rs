@@ -150,7 +150,7 @@ impl Queue {
                 }
             }
             if let Some((_, _, error)) = unreadable.first() {
-                tracing::error!(%error, rows = unreadable.len(), "queued rows cannot be read; they are tried again in a minute");
+                log_event!(error, QUEUED_ROWS_UNREADABLE, %error, rows = unreadable.len(), "queued rows cannot be read; they are tried again in a minute");
             }
             let none = claimed.is_empty() && !unreadable.is_empty();
             for (account, id, _) in unreadable {

@@ -92,9 +92,11 @@ impl Standby {
         let in_use = verdict.as_ref().is_ok_and(|may_be_read| *may_be_read);
         let was_in_use = self.in_use.send_replace(in_use);
         if in_use && !was_in_use {
-            tracing::info!("the standby answers: lists and gets are read from it");
+            log_event!(info, STANDBY_USED, "the standby answers: lists and gets are read from it");
             if !standby.in_recovery {
-                tracing::warn!(
+                log_event!(
+                    warn,
+                    STANDBY_NOT_STREAMING,
                     "store.read_url leads to no streaming standby: a copy that others write to goes unnoticed"
                 );
             }
@@ -110,7 +112,7 @@ impl Standby {
     fn warn(&self, error: &dyn Display) -> bool {
         let is_due = locked(&self.warnings).is_due();
         if is_due {
-            tracing::warn!(%error, "the standby of store.read_url cannot be read: lists and gets are read from the primary");
+            log_event!(warn, STANDBY_UNUSED, %error, "the standby of store.read_url cannot be read: lists and gets are read from the primary");
         }
         is_due
     }

@@ -14,7 +14,10 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes an event: `timestamp`, `level`, its own fields, `target`, and `span` with the fields and the name of the innermost span.
+use super::is_own;
+
+/// Writes an event as one flat object: `timestamp`, `level`, the fields of the event, those of its call, and `target`. The fields of a
+/// library's event are in an object of their own, so that none can take the place of one of ours.
 pub(super) struct JsonLine;
 
 /// Writes the fields of a span as members of an object, each with a comma behind it.
@@ -35,18 +38,19 @@ where
         line.write_str("{\"timestamp\":\"")?;
         SystemTime.format_time(&mut line)?;
         write!(line, "\",\"level\":\"{}\",", metadata.level())?;
-        write_members(&mut line, event)?;
+        if is_own(metadata.target()) {
+            write_members(&mut line, event)?;
+        } else {
+            write_foreign(&mut line, event)?;
+        }
+        let call = context.event_scope().into_iter().flatten().find(|span| is_own(span.metadata().target()));
+        if let Some(members) = call.as_ref().map(|call| call.extensions())
+            && let Some(members) = members.get::<FormattedFields<JsonMembers>>()
+        {
+            line.write_str(members)?;
+        }
         line.write_str("\"target\":")?;
         quote(&mut line, &metadata.target())?;
-        if let Some(span) = context.lookup_current() {
-            line.write_str(",\"span\":{")?;
-            if let Some(members) = span.extensions().get::<FormattedFields<JsonMembers>>() {
-                line.write_str(members)?;
-            }
-            line.write_str("\"name\":")?;
-            quote(&mut line, &span.name())?;
-            line.write_char('}')?;
-        }
         line.write_str("}\n")
     }
 }
@@ -95,14 +99,31 @@ fn name_of(field: &Field) -> &'static str {
 }
 
 fn write_members(members: &mut impl fmt::Write, fields: impl RecordFields) -> fmt::Result {
-    let mut visitor = Members { members, result: Ok(()) };
+    write_chosen(members, fields, |_| true)
+}
+
+/// Writes the message of a library's event, and its fields as one member.
+fn write_foreign(line: &mut impl fmt::Write, event: &Event<'_>) -> fmt::Result {
+    const MESSAGE: &str = "message";
+    write_chosen(line, event, |name| name == MESSAGE)?;
+    let mut fields = String::new();
+    write_chosen(&mut fields, event, |name| name != MESSAGE)?;
+    match fields.strip_suffix(',') {
+        Some(fields) => write!(line, "\"fields\":{{{fields}}},"),
+        None => Ok(()),
+    }
+}
+
+fn write_chosen(members: &mut impl fmt::Write, fields: impl RecordFields, is_chosen: fn(&str) -> bool) -> fmt::Result {
+    let mut visitor = Members { members, is_chosen, result: Ok(()) };
     fields.record(&mut visitor);
     visitor.result
 }
 
-/// Writes each field as a member with a comma behind it.
+/// Writes each chosen field as a member with a comma behind it.
 struct Members<'a, W> {
     members: &'a mut W,
+    is_chosen: fn(&str) -> bool,
     result: fmt::Result,
 }
 
@@ -110,7 +131,7 @@ impl<W: fmt::Write> Members<'_, W> {
     fn member(&mut self, field: &Field, value: impl FnOnce(&mut W) -> fmt::Result) {
         let name = field.name();
         // The library adds fields of its own to the events of the `log` crate, which the metadata have as well.
-        if self.result.is_err() || name.starts_with("log.") {
+        if self.result.is_err() || name.starts_with("log.") || !(self.is_chosen)(name) {
             return;
         }
         self.result = write!(self.members, "\"{}\":", name_of(field))

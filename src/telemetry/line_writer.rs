@@ -70,7 +70,12 @@ impl Shared {
         while self.take(&mut lines, &mut lost) {
             // There is room for the warning now. A log that takes no lines gets none about that.
             if lost > 0 && is_whole {
-                tracing::warn!(lost = mem::take(&mut lost), "the log was read too slowly; lines were lost");
+                log_event!(
+                    warn,
+                    LOG_LINES_LOST,
+                    lost = mem::take(&mut lost),
+                    "the log was read too slowly; lines were lost"
+                );
             }
             // Half a line may have been written before an error.
             let begin: &[u8] = if is_whole { b"" } else { b"\n" };

@@ -133,6 +133,11 @@ impl Span {
         Self(Some(parent.with_span(span)))
     }
 
+    /// Returns the id of its trace.
+    pub(crate) fn trace_id(&self) -> Option<u128> {
+        Some(u128::from_be_bytes(self.0.as_ref()?.span().span_context().trace_id().to_bytes()))
+    }
+
     /// Notes a fact.
     pub(crate) fn set(&self, key: &'static str, value: impl Into<Value>) {
         if let Some(context) = &self.0 {

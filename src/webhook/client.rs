@@ -136,11 +136,16 @@ impl Resolve for Guard {
         let (networks, tls) = (Arc::clone(&self.networks), self.tls);
         Box::pin(async move {
             let Ok(found) = tokio::net::lookup_host((name.as_str(), 0)).await else {
-                tracing::debug!(host = name.as_str(), "the host of a webhook is not known");
+                log_event!(debug, WEBHOOK_HOST_UNKNOWN, host = name.as_str(), "the host of a webhook is not known");
                 return Err(Refused.into());
             };
             let allowed = allowed(&networks, tls, found).inspect_err(|Refused| {
-                tracing::debug!(host = name.as_str(), "the host of a webhook has no address that is allowed");
+                log_event!(
+                    debug,
+                    WEBHOOK_HOST_REFUSED,
+                    host = name.as_str(),
+                    "the host of a webhook has no address that is allowed"
+                );
             })?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })

@@ -22,7 +22,7 @@ pub async fn run(store: Store, ring: KeyRing, stop: CancellationToken) {
             |account: &_, endpoint, sealed: &_| Secret::reseal(&ring, account, endpoint, sealed, entropy.bytes());
         let endpoints = store.reseal_webhook_secrets(reseal).await?;
         if endpoints > 0 {
-            tracing::info!(endpoints, "webhook secrets are sealed by the signing key");
+            log_event!(info, WEBHOOK_SECRETS_RESEALED, endpoints, "webhook secrets are sealed by the signing key");
         }
         Ok::<_, StoreError>(TickResult::Done)
     };

@@ -159,7 +159,7 @@ impl WebhookWorker {
                 _ if is_unfinished(&message, now) => unposted.push(self.unposted(message, AttemptOutcome::GivenUp)),
                 Some(Ok(content)) if content.endpoint.disabled_at.is_none() => self.post(message, content),
                 Some(Err(error)) => {
-                    tracing::error!(webhook = %message.id, %error, "the content of a webhook message cannot be read; it is tried again later");
+                    log_event!(error, WEBHOOK_UNREADABLE, webhook = %message.id, %error, "the content of a webhook message cannot be read; it is tried again later");
                     self.store.put_back_webhook_message(&message).await?;
                 }
                 _ => unposted.push(self.unposted(message, AttemptOutcome::Needless)),
@@ -230,7 +230,7 @@ impl WebhookWorker {
         let settled = match done {
             Ok((_, settled)) => settled,
             Err(_) => {
-                tracing::error!(webhook = %message.id, "posting a webhook message panicked; it counts as a failed attempt");
+                log_event!(error, WEBHOOK_PANICKED, webhook = %message.id, "posting a webhook message panicked; it counts as a failed attempt");
                 let (at, random) = (self.clock.now(), u64::from_be_bytes(self.entropy.bytes()));
                 let outcome = outcome(&message, &Err(NoAnswer("")), random, (at, at));
                 self.unposted(message, outcome)
@@ -252,7 +252,7 @@ impl WebhookWorker {
             let error = match self.store.settle_webhook_messages(&settled).await {
                 Ok(disabled) => {
                     for disabled in disabled {
-                        tracing::warn!(endpoint = %disabled.endpoint, "a webhook endpoint is disabled");
+                        log_event!(warn, WEBHOOK_ENDPOINT_DISABLED, endpoint = %disabled.endpoint, "a webhook endpoint is disabled");
                     }
                     self.ended.clear();
                     return Ok(settled.len());
@@ -264,7 +264,7 @@ impl WebhookWorker {
             if self.ended.is_empty() {
                 return Err(error);
             }
-            tracing::debug!(%error, "webhook results not settled; retrying");
+            log_event!(debug, WEBHOOK_SETTLE_RETRIED, %error, "webhook results not settled; retrying");
             sleep(SETTLE_RETRY_DELAY).await;
         }
     }
@@ -286,7 +286,7 @@ impl WebhookWorker {
         if !left.is_empty()
             && let Err(error) = self.store.settle_webhook_messages(&left).await
         {
-            tracing::warn!(%error, "webhook messages not settled; they are posted again when their leases expire");
+            log_event!(warn, WEBHOOK_NOT_SETTLED, %error, "webhook messages not settled; they are posted again when their leases expire");
         }
     }
 
@@ -333,5 +333,5 @@ fn count(settled: &WebhookAttemptResult) {
 fn note(WebhookAttemptResult { message, outcome, attempt, .. }: &WebhookAttemptResult) {
     let Some(error) = attempt.as_ref().and_then(|attempt| attempt.error.as_ref()) else { return };
     let ClaimedMessage { id, endpoint, attempts, .. } = message;
-    tracing::info!(webhook = %id, %endpoint, attempts, error, ?outcome, "a webhook message was not accepted");
+    log_event!(info, WEBHOOK_NOT_ACCEPTED, webhook = %id, %endpoint, attempts, error, ?outcome, "a webhook message was not accepted");
 }

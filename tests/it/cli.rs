@@ -3,6 +3,7 @@
 
 mod admin;
 mod commands;
+mod connection_age;
 mod crash;
 #[cfg(target_os = "linux")]
 mod faults;

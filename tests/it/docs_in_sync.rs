@@ -8,6 +8,8 @@ use invitation_service::pb;
 use prost::Message;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
+mod logs;
+
 const DEFAULT_TOML: &str = "config/default.toml";
 
 #[test]

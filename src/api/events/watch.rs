@@ -29,6 +29,8 @@ use crate::pb;
 use crate::pb::watch_events_request::Start as GivenStart;
 use crate::pb::watch_events_response::Item;
 use crate::server::admission::Admission;
+use crate::server::boundary::Closing;
+use crate::server::call_log::outcome::code_name;
 use crate::server::status;
 use crate::store::{EventBatch, KeptEvents, PositionedEvent};
 
@@ -88,6 +90,8 @@ struct Watch {
     /// The moment at which a checkpoint has to be sent.
     checkpoint_due: Instant,
     following: Following,
+    /// The signal that the connection has grown old: the watch ends behind a checkpoint.
+    closing: CancellationToken,
     /// The position up to which the client has been sent everything.
     position: i64,
     /// The position up to which events had been deleted when it began: it misses none of those.
@@ -109,6 +113,7 @@ impl Watches {
         request: Request<pb::WatchEventsRequest>,
     ) -> Result<Events, Status> {
         let admission = request.extensions().get::<Admission>().cloned().ok_or_else(status::unauthenticated)?;
+        let closing = request.extensions().get::<Closing>().map(|Closing(closing)| closing.clone()).unwrap_or_default();
         let (call, message, mut violations) = Call::of(request)?;
         let tokens = ResumeTokens::of(api, &call).await?;
         let filter = filter_of(&mut violations, &message);
@@ -137,6 +142,7 @@ impl Watches {
             checkpoint_interval,
             checkpoint_due,
             following,
+            closing,
             position,
             pruned_until,
             reach,
@@ -145,13 +151,13 @@ impl Watches {
         let task = async move {
             let ended = tokio::select! {
                 biased;
-                () = sender.closed() => return tracing::debug!("the client closed a watch"),
+                () = sender.closed() => return log_event!(debug, WATCH_CLOSED, "the client closed a watch"),
                 () = drain.cancelled() => status::unavailable(),
                 () = passed(deadline) => status::deadline_exceeded(),
                 refused = admission.ended(&caller) => refused,
                 ended = watch.follow(&sender) => ended,
             };
-            tracing::info!(code = ?ended.code(), "ended a watch");
+            log_event!(info, WATCH_ENDED, code = code_name(ended.code()), "ended a watch");
             end.send(Err(ended));
             drop(place);
         };
@@ -226,6 +232,7 @@ impl Watch {
         loop {
             let is_due = tokio::select! {
                 biased;
+                () = self.closing.cancelled() => true,
                 () = sleep_until(self.checkpoint_due) => true,
                 () = self.following.changed() => false,
             };
@@ -236,6 +243,7 @@ impl Watch {
             if is_due {
                 self.checkpoint(sender, self.api.clock.now()).await?;
             }
+            self.check_connection()?;
         }
     }
 
@@ -247,10 +255,17 @@ impl Watch {
             if batch.is_last {
                 return Ok(());
             }
-            if let Some(last) = batch.time.filter(|_| self.checkpoint_due <= Instant::now()) {
+            let is_due = self.checkpoint_due <= Instant::now() || self.closing.is_cancelled();
+            if let Some(last) = batch.time.filter(|_| is_due) {
                 self.checkpoint(sender, last).await?;
             }
+            self.check_connection()?;
         }
+    }
+
+    /// Ends the watch if its connection has grown old. Its client goes on from the last token on another one.
+    fn check_connection(&self) -> Result<(), Status> {
+        if self.closing.is_cancelled() { Err(status::unavailable()) } else { Ok(()) }
     }
 
     /// Reads the next events. A database that is unavailable for a moment ends no watch.
@@ -293,7 +308,7 @@ impl Watch {
 
     async fn respond(&self, sender: &Responses, item: Item, resume_token: String) -> Result<(), Status> {
         let Ok(place) = timeout(self.patience, sender.reserve()).await else {
-            tracing::warn!("ending a watch: its client reads nothing");
+            log_event!(warn, WATCH_STALLED, "ending a watch: its client reads nothing");
             return Err(status::unavailable());
         };
         let response = pb::WatchEventsResponse { item: Some(item), resume_token };

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::auth::caller::Credential;
 use crate::auth::permission::Permission;
+use crate::auth::refused_caller::NoCaller;
 use crate::config::{JwtAccess, JwtSource};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
@@ -98,6 +99,13 @@ fn verifier(issuers: &[JwtIssuer]) -> (JwtVerifier, Clock) {
     (JwtVerifier::new(issuers, clock.clone()), clock)
 }
 
+impl JwtVerifier {
+    /// Returns the caller of a token, or the answer to it.
+    fn judge(&self, text: &str) -> Result<Caller, NoCaller> {
+        self.authenticate(text).map_err(|refused| refused.answer())
+    }
+}
+
 /// Puts keys to work for an issuer.
 fn use_keys(verifier: &JwtVerifier, issuer: &str, keys: &[Value]) -> bool {
     let cache = verifier.issuers().into_iter().find(|found| found.config.issuer == issuer).unwrap().keys.clone();
@@ -126,7 +134,7 @@ fn with(mut value: Value, changes: Value) -> Value {
 #[test]
 fn token_is_accepted_for_the_caller_that_it_claims() {
     let (verifier, _, signer) = ready(issuer());
-    let caller = verifier.authenticate(&signer.token("ed", &valid())).unwrap();
+    let caller = verifier.judge(&signer.token("ed", &valid())).unwrap();
     let expected = Caller {
         account: AccountId::parse("acme").unwrap(),
         name: "issuers/main/subjects/billing".to_owned(),
@@ -143,7 +151,7 @@ fn token_is_accepted_for_the_caller_that_it_claims() {
 fn token_is_unavailable_until_the_keys_were_read() {
     let (verifier, _) = verifier(&[issuer()]);
     let (old, new) = (Signer::new(), Signer::new());
-    let token = |signer: &Signer, kid| verifier.authenticate(&signer.token(kid, &valid())).map(|caller| caller.name);
+    let token = |signer: &Signer, kid| verifier.judge(&signer.token(kid, &valid())).map(|caller| caller.name);
     assert_eq!(token(&old, "old"), Err(NoCaller::Unavailable));
     use_keys(&verifier, ISSUER, &[old.jwk("old")]);
     token(&old, "old").unwrap();
@@ -164,7 +172,7 @@ fn token_is_unavailable_until_the_keys_were_read() {
 fn remembered_token_is_refused_once_it_ends_or_its_key_goes() {
     let (verifier, clock, signer) = ready(issuer());
     let token = signer.token("ed", &valid());
-    let answer = || verifier.authenticate(&token).map(|_| ());
+    let answer = || verifier.judge(&token).map(|_| ());
     assert_eq!((answer(), answer()), (Ok(()), Ok(())));
     // 600 seconds and the leeway.
     clock.advance(Duration::from_millis(629_999));
@@ -174,7 +182,7 @@ fn remembered_token_is_refused_once_it_ends_or_its_key_goes() {
 
     let (verifier, _, signer) = ready(issuer());
     let token = signer.token("ed", &valid());
-    let answer = || verifier.authenticate(&token).map(|_| ());
+    let answer = || verifier.judge(&token).map(|_| ());
     assert_eq!(answer(), Ok(()));
     use_keys(&verifier, ISSUER, &[Signer::new().jwk("ed")]);
     assert_eq!(answer(), Err(NoCaller::Unauthenticated), "the same id, and another key");
@@ -207,7 +215,7 @@ fn issuers_vouch_for_their_own_tokens_alone() {
         (&mine, with(valid(), json!({"iss": null})), None),
         (&mine, with(valid(), json!({"iss": format!("{ISSUER}/")})), None),
     ] {
-        let answer = verifier.authenticate(&signer.token("key", &claims));
+        let answer = verifier.judge(&signer.token("key", &claims));
         let expected = name.map(str::to_owned).ok_or(NoCaller::Unauthenticated);
         assert_eq!(answer.map(|caller| caller.name), expected, "{claims}");
     }

@@ -1,6 +1,7 @@
 //! The directory by itself: the task that follows the database is played by the test.
 
 use super::*;
+use crate::auth::refused_caller::NoCaller;
 use crate::domain::api_key::Powers;
 use crate::domain::value::time::Timestamp;
 use uuid::Uuid;
@@ -31,7 +32,7 @@ fn clock() -> Clock {
 
 fn known(directory: &KeyDirectory, number: u8) -> Option<Result<String, NoCaller>> {
     match directory.look_up(&[number; 32], &clock()) {
-        LookUp::Known(known) => Some(known.map(|caller| caller.name)),
+        LookUp::Known(known) => Some(known.map(|caller| caller.name).map_err(|refused| refused.answer())),
         LookUp::Unknown => None,
     }
 }
@@ -91,7 +92,7 @@ async fn known_keys_are_accepted_for_ten_minutes_without_contact() {
         tokio::time::advance(Duration::from_secs(seconds)).await;
         directory.note_failure();
         assert_eq!(known(&directory, 1), expected, "after {seconds} s more");
-        assert_eq!(directory.ask([9; 32], &clock()).await.unwrap_err(), NoCaller::Unavailable);
+        assert_eq!(directory.ask([9; 32], &clock()).await.unwrap_err().answer(), NoCaller::Unavailable);
     }
     directory.note_contact();
     assert_eq!(known(&directory, 1), named(1));
@@ -106,7 +107,7 @@ async fn questions_beyond_the_limit_are_not_asked() {
             tokio::spawn(async move {
                 let mut hash = [0; 32];
                 hash[..8].copy_from_slice(&number.to_be_bytes());
-                directory.ask(hash, &clock()).await.unwrap_err()
+                directory.ask(hash, &clock()).await.unwrap_err().answer()
             })
         })
         .collect();

@@ -28,6 +28,10 @@ pub struct GrpcConfig {
     pub max_concurrent_streams: u32,
     /// The number of connections; a few more take probes of health alone.
     pub max_connections: usize,
+    /// The age from which on a connection takes no more calls, up to a tenth more or less; `None` if there is none.
+    pub max_connection_age: Option<Duration>,
+    /// The time that the calls of such a connection have to end.
+    pub max_connection_age_grace: Duration,
     /// Whether reflection is served: to everybody, or to callers with a credential where calls need one.
     pub reflection: bool,
     /// Whether health is served on the port of the calls.
@@ -53,12 +57,19 @@ pub(in crate::config) struct RawGrpc {
     drain_timeout: String,
     max_concurrent_streams: String,
     max_connections: String,
+    max_connection_age: String,
+    max_connection_age_grace: String,
     reflection: String,
     health: String,
     tls: RawTls,
 }
 
 const REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// The word for connections of any age.
+pub(in crate::config) const OFF: &str = "off";
+
+const AGE_MIN: Duration = Duration::from_secs(1);
+const AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 const DRAIN_MAX: Duration = Duration::from_secs(5 * 60);
 const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -71,6 +82,8 @@ impl RawGrpc {
             drain_timeout,
             max_concurrent_streams,
             max_connections,
+            max_connection_age,
+            max_connection_age_grace,
             reflection,
             health,
             tls,
@@ -87,6 +100,22 @@ impl RawGrpc {
         let max_concurrent_streams =
             value::number(problems, "grpc.max_concurrent_streams", &max_concurrent_streams, 1..=65_536);
         let max_connections = value::number(problems, "grpc.max_connections", &max_connections, 1..=65_536);
+        let max_connection_age = match max_connection_age.as_str() {
+            OFF => Ok(None),
+            age => value::duration(problems, "grpc.max_connection_age", age, AGE_MIN..=AGE_MAX).map(Some),
+        };
+        let max_connection_age_grace =
+            value::duration(problems, "grpc.max_connection_age_grace", &max_connection_age_grace, AGE_MIN..=AGE_MAX);
+        if let (Ok(grace), Ok(timeout)) = (&max_connection_age_grace, &request_timeout)
+            && grace < timeout
+        {
+            // Otherwise a call would be cut because its connection has grown old.
+            let timeout = value::format_duration(*timeout);
+            problems.add(
+                "grpc.max_connection_age_grace",
+                format!("must be at least grpc.request_timeout, which is {timeout}"),
+            );
+        }
         let reflection = value::choice(problems, "grpc.reflection", &reflection, &[("true", true), ("false", false)]);
         let health = value::choice(problems, "grpc.health", &health, &[("true", true), ("false", false)]);
         let tls = tls.validate(problems);
@@ -97,6 +126,8 @@ impl RawGrpc {
             drain_timeout: drain_timeout?,
             max_concurrent_streams: max_concurrent_streams?,
             max_connections: max_connections?,
+            max_connection_age: max_connection_age?,
+            max_connection_age_grace: max_connection_age_grace?,
             reflection: reflection?,
             health: health?,
             tls: tls?,

@@ -2,6 +2,8 @@
 //!
 //! The subscriber is set up by `telemetry`.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -20,6 +22,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// The calls that have a line in the log. Problems and slow calls always have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoggedCalls {
+    /// Every call.
+    All,
+    /// Problems and slow calls alone.
+    Problems,
+    /// One of so many of the others, which stands for them.
+    OneOf(NonZeroU64),
+}
+
 /// The settings of the log.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
@@ -27,18 +40,24 @@ pub struct LogConfig {
     pub level: String,
     /// The form of a line.
     pub format: LogFormat,
+    /// The calls that have a line.
+    pub calls: LoggedCalls,
 }
+
+/// The most calls that one line may stand for.
+const MAX_SHARE: u64 = 1_000_000;
 
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawLog {
     level: String,
     format: String,
+    calls: String,
 }
 
 impl RawLog {
     pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<LogConfig> {
-        let RawLog { level, format } = self;
+        let RawLog { level, format, calls } = self;
         let level = problems.check("log.level", parse_level(level));
         let format = value::choice(
             problems,
@@ -46,12 +65,25 @@ impl RawLog {
             &format,
             &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)],
         );
-        Ok(LogConfig { level: level?, format: format? })
+        let calls = problems.check("log.calls", parse_calls(&calls));
+        Ok(LogConfig { level: level?, format: format?, calls: calls? })
+    }
+}
+
+fn parse_calls(calls: &str) -> Result<LoggedCalls, &'static str> {
+    let share =
+        |calls: &str| calls.strip_prefix("1/")?.parse().ok().filter(|calls: &NonZeroU64| calls.get() <= MAX_SHARE);
+    match calls {
+        "all" => Ok(LoggedCalls::All),
+        "problems" => Ok(LoggedCalls::Problems),
+        other => share(other)
+            .map(LoggedCalls::OneOf)
+            .ok_or("must be \"all\", \"problems\", or one of so many such as \"1/100\", up to \"1/1000000\""),
     }
 }
 
 fn parse_level(level: String) -> Result<String, String> {
-    let example = "such as \"info\" or \"info,invitation_service=debug\"";
+    let example = "such as \"info\" or \"info,calls=warn\"";
     // EnvFilter takes a lone misspelt level for the name of a target, and then logs nothing of this service.
     let is_lone_word = !level.contains(['=', ',', '[']);
     if is_lone_word && level.parse::<LevelFilter>().is_err() {

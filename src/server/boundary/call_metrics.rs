@@ -8,6 +8,7 @@ use metrics::Histogram;
 use tonic::Code;
 
 use crate::pb::ErrorReason;
+use crate::server::call_log::outcome::{Outcome, code_name};
 use crate::telemetry::metrics::table::{CALL_SECONDS, CALLS_REFUSED};
 use crate::telemetry::traces::Span;
 
@@ -39,21 +40,22 @@ impl CallMetrics {
     }
 
     /// Notes an answered call.
-    pub(super) fn note(&self, path: &str, code: Code, reason: Option<&str>, took: Duration) {
+    pub(super) fn note(&self, path: &str, Outcome { code, reason }: &Outcome, took: Duration) {
+        let code = *code;
         let (method, by_code) = match self.known.get_key_value(path) {
             Some((path, by_code)) => (path.trim_start_matches('/'), by_code),
             None => (OTHER, &self.other),
         };
         // There is a place for each code.
         if let Some(place) = usize::try_from(i32::from(code)).ok().and_then(|code| by_code.get(code)) {
-            let histogram = place.get_or_init(|| CALL_SECONDS.handle([SYSTEM, method, name(code)]));
+            let histogram = place.get_or_init(|| CALL_SECONDS.handle([SYSTEM, method, code_name(code)]));
             histogram.iter().for_each(|histogram| histogram.record(took.as_secs_f64()));
         }
         let is_refusal = matches!(
             code,
             Code::Unauthenticated | Code::PermissionDenied | Code::ResourceExhausted | Code::Unavailable
         );
-        if let (true, Some(reason)) = (is_refusal, reason) {
+        if let (true, Some(reason)) = (is_refusal, reason.as_deref()) {
             CALLS_REFUSED.count([known_reason(reason)]);
         }
     }
@@ -65,34 +67,11 @@ fn known_reason(reason: &str) -> &'static str {
     known.unwrap_or(ErrorReason::Unspecified).as_str_name().trim_start_matches("ERROR_REASON_")
 }
 
-/// Returns the canonical name of a code.
-pub(super) fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
 /// Notes the answer of a call in its span.
-pub(super) fn end(trace: &Span, code: Code, reason: Option<&str>) {
-    trace.set("rpc.response.status_code", name(code));
-    if is_failure(code) {
-        trace.fail(reason.unwrap_or_default().to_owned());
+pub(super) fn end(traced: &Span, Outcome { code, reason }: &Outcome) {
+    traced.set("rpc.response.status_code", code_name(*code));
+    if is_failure(*code) {
+        traced.fail(reason.clone().unwrap_or_default());
     }
 }
 

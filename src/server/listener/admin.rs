@@ -65,7 +65,7 @@ pub(crate) async fn serve(listener: TcpListener, health: HealthService, metrics:
                 let Some(connection) = seats.take() else { continue };
                 let calls = TowerToHyperService::new(connection.service(service.clone()));
                 let served = builder.serve_connection(TokioIo::new(stream), calls).into_owned();
-                tokio::spawn(connection.follow(served, CancellationToken::new(), stop.clone()));
+                tokio::spawn(connection.follow(served, None, CancellationToken::new(), stop.clone()));
             }
             Err(error) => pause(&error).await,
         }

@@ -4,9 +4,9 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{status, unavailable};
-use crate::auth::authenticator::NoCaller;
 use crate::auth::caller::Caller;
 use crate::auth::permission::Permission;
+use crate::auth::refused_caller::NoCaller;
 use crate::pb::ErrorReason;
 
 /// UNAUTHENTICATED.

@@ -68,7 +68,7 @@ impl TableAnalyzer {
         let database = self.database.clone();
         tokio::spawn(async move {
             if let Err(error) = analyze(&database).await {
-                tracing::debug!(%error, "grown tables not analyzed; autovacuum has to do it");
+                log_event!(debug, TABLES_NOT_ANALYZED, %error, "grown tables not analyzed; autovacuum has to do it");
             }
             drop(analysis);
         });

@@ -176,7 +176,7 @@ impl Lane {
             }
             Err(StoreError::Unavailable(_) | StoreError::Slow) => (group, Some(sent)),
             Err(error) => {
-                tracing::debug!(%error, "retrying new invitations with a load");
+                log_event!(debug, CREATES_RETRIED, %error, "retrying new invitations with a load");
                 (group, None)
             }
         }

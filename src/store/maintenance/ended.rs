@@ -63,7 +63,12 @@ impl Maintenance {
             return within(limit, delete).await;
         }
         if rows > MAX_ROWS_OF_FILE {
-            tracing::warn!(rows, "an ended invitation has too many rows to be deleted from a file; it is kept");
+            log_event!(
+                warn,
+                INVITATION_TOO_LARGE,
+                rows,
+                "an ended invitation has too many rows to be deleted from a file; it is kept"
+            );
             return Ok(0);
         }
         delete.await

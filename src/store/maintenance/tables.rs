@@ -141,13 +141,13 @@ impl TableWalk {
             // Nothing can be deleted for now.
             Err(error @ StoreError::Unavailable(_)) => Err(error),
             Err(error) if chunk.len() > 1 && self.table == Table::Invitations => {
-                tracing::debug!(%error, invitations = chunk.len(), "deleting old invitations one by one");
+                log_event!(debug, OLD_INVITATIONS_RETRIED, %error, invitations = chunk.len(), "deleting old invitations one by one");
                 Ok(None)
             }
             // Whatever is wrong with a row, or locks it, holds up no other.
             Err(error) => {
                 let (table, rows) = (self.table.name(), chunk.len());
-                tracing::warn!(%error, table, rows, "old rows are not deleted yet; they are tried again later");
+                log_event!(warn, OLD_ROWS_NOT_DELETED, %error, table, rows, "old rows are not deleted yet; they are tried again later");
                 Ok(Some(0))
             }
         }

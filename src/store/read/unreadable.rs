@@ -30,7 +30,7 @@ fn log(error: &StoreError) {
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
         *last = Some(Instant::now());
-        tracing::error!(%error, "skipping a row that this release cannot read");
+        log_event!(error, ROW_SKIPPED, %error, "skipping a row that this release cannot read");
     }
 }
 

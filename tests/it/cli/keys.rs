@@ -103,9 +103,9 @@ async fn created_key_is_let_in_and_each_change_is_logged() {
     let last = server.logged("api_key.revoked").await;
     let last: serde_json::Value = serde_json::from_str(&last).unwrap();
     assert_eq!((&last["api_key"], &last["permissions"]), (&json!("apiKeys/made"), &json!("deliveries.read")), "{last}");
-    assert_eq!((&last["span"]["account"], &last["span"]["caller"]), (&json!("acme"), &json!("apiKeys/root")), "{last}");
+    assert_eq!((&last["account"], &last["caller"]), (&json!("acme"), &json!("apiKeys/root")), "{last}");
     let log = server.log();
-    let audits = |event: &str| log.matches(&format!("\"audit\":\"api_key.{event}\"")).count();
+    let audits = |event: &str| log.matches(&format!("\"event\":\"api_key.{event}\"")).count();
     assert_eq!(["created", "updated", "revoked"].map(audits), [2, 1, 1], "one line for each change");
     for key in keys.iter().chain([&root, &other]) {
         let hash = format_hash(&hash_api_key(key));

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
 use super::load::Create;
+use super::log::follows_the_contract;
 use crate::support::pooler;
 
 /// The service whose readiness is asked for when any of them would do.
@@ -193,6 +194,7 @@ impl Server {
     pub(super) async fn stop(mut self) {
         self.signal("TERM").await;
         assert_eq!(self.ended().await.code(), Some(0), "{}", self.log());
+        follows_the_contract(&self.log());
     }
 
     /// Ends the process as a power cut does.

@@ -10,7 +10,7 @@ const ORGANIZATION: &str = "01920000-0000-7000-8000-00000000000a";
 fn judge(issuer: JwtIssuer, cases: &[(Value, bool)]) {
     let (verifier, _, signer) = ready(issuer);
     for (changes, accepted) in cases {
-        let answer = verifier.authenticate(&signer.token("ed", &with(valid(), changes.clone())));
+        let answer = verifier.judge(&signer.token("ed", &with(valid(), changes.clone())));
         let expected = if *accepted { Ok(()) } else { Err(NoCaller::Unauthenticated) };
         assert_eq!(answer.map(|_| ()), expected, "{changes}");
     }
@@ -84,7 +84,7 @@ fn null_is_not_taken_for_a_missing_claim() {
     for name in ["nbf", "iat", "exp", "aud", "sub", "account", "scope"] {
         let mut claims = valid();
         claims.as_object_mut().unwrap().insert(name.to_owned(), Value::Null);
-        let answer = verifier.authenticate(&signer.raw(header, &claims.to_string()));
+        let answer = verifier.judge(&signer.raw(header, &claims.to_string()));
         assert_eq!(answer.unwrap_err(), NoCaller::Unauthenticated, "{name}");
     }
 }
@@ -107,7 +107,7 @@ fn subject_is_bounded_and_cannot_forge_a_line() {
     );
     let longest = JwtIssuer { name: "n".repeat(32), ..issuer() };
     let (verifier, _, signer) = ready(longest);
-    let caller = verifier.authenticate(&signer.token("ed", &with(valid(), json!({"sub": "s".repeat(150)})))).unwrap();
+    let caller = verifier.judge(&signer.token("ed", &with(valid(), json!({"sub": "s".repeat(150)})))).unwrap();
     assert_eq!(caller.name.chars().count(), 200);
 }
 
@@ -123,7 +123,7 @@ fn account_and_organization_come_from_claims_or_not_at_all() {
     let (verifier, _, signer) = ready(issuer.clone());
     let tenant = json!([{"account": "nested"}]);
     let given = json!({"tenant": tenant, "https://claims.example/organization": ORGANIZATION, "client_id": "c"});
-    let caller = verifier.authenticate(&signer.token("ed", &with(valid(), given.clone()))).unwrap();
+    let caller = verifier.judge(&signer.token("ed", &with(valid(), given.clone()))).unwrap();
     assert_eq!((caller.account.as_str(), caller.name.as_str()), ("nested", "issuers/main/subjects/c"));
     assert_eq!(caller.organization_id, Some(ORGANIZATION.parse().unwrap()));
     assert_eq!(caller.permissions, [Permission::EventsRead], "the claim `scope` has no say");
@@ -161,10 +161,10 @@ fn permissions_are_those_of_this_service_that_are_named() {
         (json!({"events.read": true}), None),
         (json!(1), None),
     ] {
-        let answer = verifier.authenticate(&signer.token("ed", &with(valid(), json!({ "scope": scope }))));
+        let answer = verifier.judge(&signer.token("ed", &with(valid(), json!({ "scope": scope }))));
         assert_eq!(answer.ok().map(|caller| caller.permissions), expected, "{scope}");
     }
-    let none = verifier.authenticate(&signer.token("ed", &with(valid(), json!({"scope": null})))).unwrap();
+    let none = verifier.judge(&signer.token("ed", &with(valid(), json!({"scope": null})))).unwrap();
     assert_eq!(none.permissions, []);
 }
 
@@ -192,7 +192,7 @@ fn first_rule_for_a_subject_decides_and_others_are_refused() {
         ("SYSTEM:serviceaccount:shop:billing", None),
     ] {
         let claims = with(valid(), json!({"sub": subject, "account": "stolen", "scope": "tokens.read"}));
-        let answer = verifier.authenticate(&signer.token("ed", &claims)).ok();
+        let answer = verifier.judge(&signer.token("ed", &claims)).ok();
         let answer = answer.as_ref().map(|caller| (caller.account.as_str(), caller.organization_id));
         assert_eq!(answer, expected, "{subject}");
     }

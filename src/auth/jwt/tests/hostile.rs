@@ -7,9 +7,9 @@ use super::*;
 /// Asserts that a token is refused, also after the keys were read again.
 #[track_caller]
 fn refuse(verifier: &JwtVerifier, keys: &[Value], token: &str, what: &str) {
-    let _ = verifier.authenticate(token);
+    let _ = verifier.judge(token);
     use_keys(verifier, ISSUER, keys);
-    assert_eq!(verifier.authenticate(token).unwrap_err(), NoCaller::Unauthenticated, "{what}");
+    assert_eq!(verifier.judge(token).unwrap_err(), NoCaller::Unauthenticated, "{what}");
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn algorithm_is_that_of_the_key_and_never_none_or_shared() {
     }
     let unsigned = ed.raw(r#"{"alg":"EdDSA","kid":"ed"}"#, &claims);
     refuse(&verifier, &keys, &unsigned[..=unsigned.rfind('.').unwrap()], "no signature");
-    verifier.authenticate(&ed.token("ed", &valid())).unwrap();
+    verifier.judge(&ed.token("ed", &valid())).unwrap();
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn header_brings_no_key_and_asks_for_nothing_special() {
     }
     for kind in ["JWT", "jwt", "at+jwt", "application/at+jwt"] {
         let header = json!({"alg": "EdDSA", "kid": "ed", "typ": kind, "x5t": "a hint"}).to_string();
-        verifier.authenticate(&signer.raw(&header, &valid().to_string())).unwrap();
+        verifier.judge(&signer.raw(&header, &valid().to_string())).unwrap();
     }
 }
 
@@ -93,9 +93,9 @@ fn header_brings_no_key_and_asks_for_nothing_special() {
 fn token_without_a_key_id_is_for_the_only_key() {
     let (verifier, _, signer) = ready(issuer());
     let token = signer.raw(r#"{"alg":"EdDSA"}"#, &valid().to_string());
-    verifier.authenticate(&token).unwrap();
+    verifier.judge(&token).unwrap();
     use_keys(&verifier, ISSUER, &[signer.jwk("ed"), Signer::new().jwk("other")]);
-    assert_eq!(verifier.authenticate(&token).unwrap_err(), NoCaller::Unauthenticated);
+    assert_eq!(verifier.judge(&token).unwrap_err(), NoCaller::Unauthenticated);
 }
 
 #[test]
@@ -161,8 +161,8 @@ fn token_has_one_form_and_nothing_twice() {
     }
     let long = with(valid(), json!({"more": "x".repeat(8_000)}));
     refuse(&verifier, &keys, &signer.token("ed", &long), "longer than 8 KiB");
-    verifier.authenticate(&signer.token("ed", &with(valid(), json!({"more": "x".repeat(5_000)})))).unwrap();
-    verifier.authenticate(&token).unwrap();
+    verifier.judge(&signer.token("ed", &with(valid(), json!({"more": "x".repeat(5_000)})))).unwrap();
+    verifier.judge(&token).unwrap();
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn of_persons() -> JwtIssuer {
 
 fn caller(changes: Value) -> Result<Caller, NoCaller> {
     let (verifier, _, signer) = ready(of_persons());
-    verifier.authenticate(&signer.token("ed", &with(valid(), changes)))
+    verifier.judge(&signer.token("ed", &with(valid(), changes)))
 }
 
 fn email(changes: Value) -> Option<String> {
@@ -78,7 +78,7 @@ fn account_of_a_person_comes_from_a_claim_if_it_is_set() {
     let access = JwtAccess::Persons { account: JwtSource::Claim("account".to_owned()), email };
     let (verifier, _, signer) = ready(JwtIssuer { access, ..issuer() });
     let account = |changes: Value| {
-        let answer = verifier.authenticate(&signer.token("ed", &with(valid(), changes)));
+        let answer = verifier.judge(&signer.token("ed", &with(valid(), changes)));
         answer.map(|caller| caller.account.as_str().to_owned())
     };
     assert_eq!(account(json!({"account": "other"})).as_deref(), Ok("other"));

@@ -15,16 +15,16 @@ fn tokens_of_an_independent_implementation_are_judged_alike() {
     verifier.use_keys(&cache, cache.begin(), keys);
     let all = |name: &str| samples[name].as_object().unwrap().clone().into_iter();
     for (name, token) in all("accepted") {
-        let caller = verifier.authenticate(token.as_str().unwrap()).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let caller = verifier.judge(token.as_str().unwrap()).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         assert_eq!(caller.permissions, [Permission::InvitationsRead, Permission::EventsRead], "{name}");
         let organization = caller.organization_id.unwrap().to_string();
         assert_eq!(organization, "01920000-0000-7000-8000-00000000000a");
     }
     for (name, token) in all("refused") {
         // A key that was skipped is unknown, so it is looked for once.
-        let _ = verifier.authenticate(token.as_str().unwrap());
+        let _ = verifier.judge(token.as_str().unwrap());
         verifier.use_keys(&cache, cache.begin(), KeySet::parse(samples["jwks"].to_string().as_bytes()).unwrap());
-        let refused = verifier.authenticate(token.as_str().unwrap());
+        let refused = verifier.judge(token.as_str().unwrap());
         assert_eq!(refused.unwrap_err(), NoCaller::Unauthenticated, "{name}");
     }
 }

@@ -44,7 +44,12 @@ impl Lane {
             |submission: &Submission| locked.is_empty() || invitations(submission).any(|id| locked.contains(&id));
         let (waiting, group): (Vec<_>, Vec<_>) = group.into_iter().partition(meets);
         GROUP_RETRIES.count(["locked"]);
-        tracing::debug!(submissions = waiting.len(), "commands wait beside the lane for a lock of another transaction");
+        log_event!(
+            debug,
+            COMMANDS_WAIT,
+            submissions = waiting.len(),
+            "commands wait beside the lane for a lock of another transaction"
+        );
         for submission in waiting {
             let key =
                 invitations(&submission).find(|id| locked.contains(id)).or_else(|| invitations(&submission).next());
@@ -84,8 +89,8 @@ impl Lane {
         if group.len() == 1 {
             return self.fail(group, error);
         }
-        tracing::warn!(%error, submissions = group.len(), "retrying the halves of a group");
         GROUP_RETRIES.count(["split"]);
+        log_event!(warn, GROUP_HALVED, %error, submissions = group.len(), "retrying the halves of a group");
         let second = group.split_off(group.len() / 2);
         for half in [group, second] {
             self.begin();
@@ -116,14 +121,14 @@ impl Lane {
 
     /// Answers submissions whose save may still take effect: UNAVAILABLE, whatever the later error was.
     pub(super) fn fail_unknown(&mut self, group: Vec<Submission>, error: &StoreError) {
-        tracing::debug!(%error, submissions = group.len(), "commit of a group is unknown; answering UNAVAILABLE");
+        log_event!(debug, COMMIT_UNKNOWN, %error, submissions = group.len(), "commit of a group is unknown; answering UNAVAILABLE");
         self.fail(group, &StoreError::Slow);
     }
 
     /// Logs an internal error under an id that its caller gets.
     pub(super) fn defect(&self, error: &dyn std::fmt::Display) -> ExecuteError {
         let id = Uuid::from_bytes(self.entropy.bytes()).simple().to_string();
-        tracing::error!(error_id = %id, %error, "a command failed with an internal error");
+        log_event!(error, COMMAND_FAILED, error_id = %id, %error, "a command failed with an internal error");
         ExecuteError::Internal(id)
     }
 }

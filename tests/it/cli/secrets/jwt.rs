@@ -39,7 +39,11 @@ async fn output_holds_no_jwt_and_no_word_of_a_refused_one() {
     }
     let mut written = files(&folder.path().join("data"));
     let log = server.log();
-    assert!(log.contains("a JWT is refused") && log.contains("issuers/main/subjects/billing"), "{log}");
+    assert!(
+        log.contains("\"reason\":\"JWT\",\"detail\":\"none of its audiences")
+            && log.contains("issuers/main/subjects/billing"),
+        "{log}"
+    );
     written.push(("the log".to_owned(), log.into_bytes()));
     server.stop().await;
     let mut secrets: Vec<&str> = vec![BEARER, "hunter2", "mallory", "private-claim", "private-audience", "private-kid"];

@@ -56,15 +56,18 @@ impl fmt::Debug for Logging {
 /// # Errors
 /// A malformed filter, a second call, or a thread that cannot be started.
 pub fn init(config: &LogConfig) -> Result<Logging, TelemetryError> {
-    let LogConfig { level, format } = config;
-    let json = match format {
+    let (writer, last_lines) = LineWriter::start(io::stderr())?;
+    subscriber(&config.level, is_json(config), writer)?.try_init()?;
+    Ok(Logging(last_lines))
+}
+
+/// Returns whether the lines of a log are JSON.
+pub fn is_json(config: &LogConfig) -> bool {
+    match config.format {
         LogFormat::Auto => !io::stderr().is_terminal(),
         LogFormat::Text => false,
         LogFormat::Json => true,
-    };
-    let (writer, last_lines) = LineWriter::start(io::stderr())?;
-    subscriber(level, json, writer)?.try_init()?;
-    Ok(Logging(last_lines))
+    }
 }
 
 fn subscriber<W>(level: &str, json: bool, writer: W) -> Result<impl Subscriber + Send + Sync, TelemetryError>
@@ -91,6 +94,10 @@ fn ceiling() -> Targets {
         .with_target("rustls_platform_verifier", LevelFilter::OFF)
         // The library logs the value of a parameter that it does not know; our own check of the URL refuses such a one.
         .with_target("sqlx_postgres::options::parse", LevelFilter::OFF)
+        // The server says of every object that a migration looks for that it is there.
+        .with_target("sqlx::postgres::notice", LevelFilter::WARN)
+        // The pool logs every connection that broke, and every login that failed, beside our own lines.
+        .with_target("sqlx_core::pool", LevelFilter::OFF)
 }
 
 /// Creates writers that keep each event on one line.

@@ -2,8 +2,10 @@
 //! people's clients, stopped by notifications, and killed.
 
 mod admin;
+mod backup;
 mod commands;
 mod crash;
+mod doctor;
 #[cfg(target_os = "linux")]
 mod faults;
 mod first_steps;
@@ -21,6 +23,7 @@ mod restart;
 mod secrets;
 mod server;
 mod shutdown;
+mod startup;
 mod tls;
 mod tools;
 mod trouble;

@@ -20,8 +20,11 @@ pub enum LogFormat {
     Json,
 }
 
+const FORMATS: [(&str, LogFormat); 3] =
+    [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+
 /// The settings of the log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// The filter, in the syntax of `EnvFilter`.
     pub level: String,
@@ -29,7 +32,7 @@ pub struct LogConfig {
     pub format: LogFormat,
 }
 
-#[derive(Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawLog {
     level: String,
@@ -37,16 +40,25 @@ pub(in crate::config) struct RawLog {
 }
 
 impl RawLog {
+    /// Returns the settings as far as they can be used.
+    pub(in crate::config) fn usable(&self) -> LogConfig {
+        let validated = self.clone().validate(&mut Problems::default());
+        validated.unwrap_or_else(|_| LogConfig::of_format(Some(&self.format)))
+    }
+
     pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<LogConfig> {
         let RawLog { level, format } = self;
         let level = problems.check("log.level", parse_level(level));
-        let format = value::choice(
-            problems,
-            "log.format",
-            &format,
-            &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)],
-        );
+        let format = value::choice(problems, "log.format", &format, &FORMATS);
         Ok(LogConfig { level: level?, format: format? })
+    }
+}
+
+impl LogConfig {
+    /// Returns the settings of a log for which nothing but its format may be known.
+    pub(in crate::config) fn of_format(format: Option<&str>) -> Self {
+        let known = FORMATS.iter().find(|(name, _)| Some(*name) == format);
+        Self { level: "info".to_owned(), format: known.map_or(LogFormat::Auto, |(_, format)| *format) }
     }
 }
 

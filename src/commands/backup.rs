@@ -29,6 +29,7 @@ pub(super) async fn run(args: BackupArgs, console: &Console) -> Outcome {
     let keys = match (has_keys, &config.files.token_keys) {
         (true, _) => format!("its keys are in {}: keep the two together", copied_keys.display()),
         (false, Some(file)) => format!("its keys are those of {}: keep a copy of that file too", file.display()),
+        (false, None) if config.token.keys.is_none() => "it has no keys yet, which the first start creates".to_owned(),
         (false, None) => "its keys are those of token.keys: keep a copy of them too".to_owned(),
     };
     console.say(&format!("copied {} to {} ({bytes} bytes, checked); {keys}", database.display(), file.display()));

@@ -159,6 +159,9 @@ async fn keys(config: &Config, maintenance: &Maintenance, report: &mut Report) {
         (Some(keys), _) => KeyRing::parse(keys.expose_secret()).map_err(|error| format!("token.keys: {error}")),
         (None, StoreUrl::Sqlite(path)) => {
             let path = generated_keys(path);
+            if !path.exists() && matches!(maintenance.is_used().await, Ok(false)) {
+                return report.ok("keys", format!("{} is not there yet: the first start creates it", path.display()));
+            }
             if let Ok(metadata) = path.metadata()
                 && metadata.permissions().mode() & 0o077 != 0
             {
@@ -218,8 +221,11 @@ async fn sqlite(config: &Config, path: &Path, report: &mut Report) {
     database.close().await;
 }
 
-/// Reports the error of a check.
+/// Reports the error of a check. A permission that is missing has been reported by the check of permissions.
 async fn failed(check: &'static str, maintenance: &Maintenance, error: StoreError, report: &mut Report) {
+    if matches!(error, StoreError::Forbidden(_)) && report.has_problem("permissions") {
+        return;
+    }
     let error = maintenance.explain(error).await;
     let exit = match error {
         StoreError::Unavailable(_) | StoreError::Slow => Exit::Unreachable,

@@ -54,7 +54,8 @@ impl Report {
         let line = |finding: &Finding| format!("{:<8} {:<14} {}", finding.level.name(), finding.check, finding.text);
         let mut lines: Vec<String> = self.0.iter().map(line).collect();
         let (problems, warnings) = (self.count("problem"), self.count("warning"));
-        lines.push(format!("{problems} problems, {warnings} warnings"));
+        let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+        lines.push(format!("{}, {}", plural(problems, "problem"), plural(warnings, "warning")));
         lines.join("\n")
     }
 
@@ -78,6 +79,11 @@ impl Report {
         let found = |wanted: Exit| self.0.iter().any(|finding| finding.level == Level::Problem(wanted));
         let order = [Exit::Configuration, Exit::Unreachable, Exit::Failed, Exit::Behind];
         order.into_iter().find(|exit| found(*exit)).unwrap_or(Exit::Success)
+    }
+
+    /// Returns whether a check has found a problem.
+    pub(super) fn has_problem(&self, check: &str) -> bool {
+        self.0.iter().any(|finding| finding.check == check && matches!(finding.level, Level::Problem(_)))
     }
 
     fn count(&self, level: &str) -> usize {
@@ -105,7 +111,7 @@ mod tests {
             report.problem("x", exit, "y");
             assert_eq!(report.exit(), wanted);
         }
-        assert!(report.text().ends_with("5 problems, 1 warnings"), "{}", report.text());
+        assert!(report.text().ends_with("5 problems, 1 warning"), "{}", report.text());
         let json: Value = serde_json::from_str(&report.json()).unwrap();
         assert_eq!((&json["exit_code"], &json["checks"][1]["level"]), (&json!(3), &json!("warning")));
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
 use super::server::{Server, printed, run};
@@ -116,12 +117,25 @@ async fn configuration_and_neighbours_are_judged_one_by_one() {
     has(&findings, "warning mail", "nobody gets mail");
 }
 
+async fn folder_of_a_fresh_database() -> TempDir {
+    let folder = folder();
+    printed(&run(folder.path(), &["migrate"], &[]).await);
+    folder
+}
+
 #[tokio::test(crate = "crate::support::limit")]
 async fn damage_and_lost_keys_of_a_file_are_found() {
     let folder = folder();
     Server::ready(folder.path(), &[], &[]).await.stop().await;
     let (file, keys) = (folder.path().join("data/invitations.db"), folder.path().join("data/invitations.keys"));
     assert_eq!(examined(folder.path(), &[]).await.0, 0);
+    // A migration alone makes no keys.
+    let fresh = folder_of_a_fresh_database().await;
+    let (code, findings) = examined(fresh.path(), &[]).await;
+    assert_eq!(code, 0, "{findings:#?}");
+    has(&findings, "ok keys", "the first start creates it");
+    let said = printed(&run(fresh.path(), &["backup", "copy.db"], &[]).await);
+    assert!(said.contains("it has no keys yet"), "{said}");
     let kept = folder.path().join("kept");
     fs::rename(&keys, &kept).unwrap();
     let (code, findings) = examined(folder.path(), &[]).await;
@@ -165,6 +179,7 @@ async fn faults_of_a_server_are_found() {
     let (code, findings) = examined(of(&url)).await;
     assert_eq!(code, 1, "{findings:#?}");
     has(&findings, "problem permissions", &format!("ON ALL TABLES IN SCHEMA public TO {role}"));
+    assert_eq!(findings.iter().filter(|finding| finding.contains("lacks permissions")).count(), 1, "{findings:#?}");
     has(&findings, "problem connections", "one process opens up to 18; the server lets this role have 5");
     let grant = format!(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}; ALTER ROLE {role} CONNECTION LIMIT -1"

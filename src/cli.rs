@@ -1,6 +1,6 @@
-//! The command line: its commands and options. Dispatch is `main`'s.
+//! The command line: its commands and options. `commands` runs them.
 //!
-//! Three commands are small enough to live below: `api-key`, `token-key` and `check-config` return the text to print.
+//! Two commands are small enough to live below: `api-key` and `token-key` return the text to print.
 //! No option has a default that the configuration has too: an absent flag leaves the lower layers alone.
 
 use std::ffi::OsString;
@@ -16,14 +16,13 @@ use crate::config::{Config, ConfigError, parse_duration};
 use crate::domain::value::time::Timestamp;
 
 pub mod api_key;
-pub mod check_config;
 pub mod token_key;
 
 /// Invitations done once and right: a gRPC service with one lifecycle for every kind of invitation.
 ///
 /// Without a command it serves.
 #[derive(Debug, Parser)]
-#[command(name = "invitation-service", version, args_conflicts_with_subcommands = true)]
+#[command(name = "invitation-service", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub struct Cli {
     /// The command; `serve` when absent.
     #[command(subcommand)]
@@ -33,16 +32,24 @@ pub struct Cli {
     pub serve: ServeArgs,
 }
 
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, or not serving; 2 wrong arguments; 3 the configuration, or a file that it \
+    names, cannot be used; 4 a database or server cannot be reached, or refuses the login; 5 the service ended before every call was \
+    answered; 6 the schema lacks migrations (migrate --check).";
+
 /// Everything the binary can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the API until SIGTERM or SIGINT.
     Serve(ServeArgs),
-    /// Bring the database schema up to date and exit.
-    Migrate(ConfigArgs),
-    /// Print the effective configuration, secrets redacted, or what is wrong with it.
+    /// Wait for the database, bring its schema up to date and exit.
+    Migrate(MigrateArgs),
+    /// Print the effective configuration, secrets redacted, or everything that serve would refuse in it and in its files.
     CheckConfig(ServeArgs),
-    /// Ask a running server for its health; exit code 0 means SERVING.
+    /// Check the configuration and everything that it leads to, and say what to do: database, schema, keys, mail, NATS, clock.
+    Doctor(DoctorArgs),
+    /// Copy a SQLite database into a new file while the service runs, with its keys beside it.
+    Backup(BackupArgs),
+    /// Ask a running server for its health; exit code 0 means SERVING, 1 that it does not serve, 4 that there is no answer.
     Health(HealthArgs),
     /// Make an API key, in the database or for a file: prints it, once.
     #[command(subcommand)]
@@ -72,6 +79,42 @@ pub struct ConfigArgs {
     /// Form of the log: auto, text or json.
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
+}
+
+/// The flags of `migrate`.
+#[derive(Clone, Debug, Args)]
+pub struct MigrateArgs {
+    /// The flags of every command that reads the configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Longest time to wait for a database that cannot be reached. A refused login ends the wait.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    pub wait: Duration,
+    /// Change nothing: print the migrations that are pending, and exit with 6 if there are any.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// The flags of `doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// The flags of `serve`.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Print one JSON object in place of a line for each check.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The flags of `backup`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupArgs {
+    /// The flags of every command that reads the configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// New file for the copy. The keys are copied to the file of the same name that ends in .keys.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// The flags of `serve` and `check-config`.

@@ -4,6 +4,7 @@
 //! Each section lives in its own file under `section`. What needs two sections is checked here. Not here: the syntax of signing
 //! keys (`domain::token`), the list of permissions (`auth`), and any use of the values.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,12 +41,13 @@ pub use section::reminders::{ReminderTimes, RemindersConfig};
 pub use section::retention::RetentionConfig;
 use section::store::ValidStore;
 pub(crate) use section::store::reread::StoreTexts;
-pub use section::store::{StoreConfig, StoreUrl};
+pub use section::store::{StoreConfig, StoreEncryption, StoreUrl};
 pub use section::token::TokenConfig;
 pub use section::webhooks::WebhooksConfig;
 pub use value::parse_duration;
 
 use error::{Checked, Problems};
+use section::links::is_local_name;
 
 /// The effective configuration; a value of this type has passed every check.
 #[derive(Debug)]
@@ -87,6 +89,8 @@ pub struct Config {
     /// The log.
     pub log: LogConfig,
     pub(crate) files: SecretFiles,
+    /// The layer that set a key, for keys that are not at their default.
+    origins: BTreeMap<String, String>,
 }
 
 /// The files that secrets were read from.
@@ -116,12 +120,17 @@ impl Config {
         flags: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<Config, ConfigError> {
         let mut problems = Problems::default();
-        let environment = environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let layers::Merged { raw, origins } = layers::merge(file, environment, flags, &mut problems)?;
+        let environment: Vec<(OsString, OsString)> =
+            environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let flags: Vec<_> = flags.into_iter().collect();
+        let log = LogConfig::of_format(layers::log_format(&environment, &flags));
+        let merged = layers::merge(file, environment, flags, &mut problems);
+        let layers::Merged { raw, origins } = merged.map_err(|error| ConfigError { log: Some(log), ..error })?;
+        let log = Some(raw.log.usable());
         let config = parse(raw, &mut problems);
         match config {
-            Ok(config) if problems.is_empty() => Ok(config),
-            Ok(_) | Err(error::Reported) => Err(problems.into_error(&origins)),
+            Ok(config) if problems.is_empty() => Ok(Config { origins, ..config }),
+            Ok(_) | Err(error::Reported) => Err(ConfigError { log, ..problems.into_error(&origins) }),
         }
     }
 
@@ -129,6 +138,13 @@ impl Config {
     pub(crate) fn names_callers(&self) -> bool {
         let has_keys = matches!(&self.auth, AuthConfig::Required { api_keys } if !api_keys.is_empty());
         has_keys || self.jwt.is_some() || self.client_certificates.is_some()
+    }
+
+    /// Returns the error of problems that show when the values are used, each with the layer that set its key.
+    pub(crate) fn refuse(&self, problems: Vec<Problem>) -> ConfigError {
+        let mut all = Problems::default();
+        problems.into_iter().for_each(|Problem { field, text }| all.add(field, text));
+        ConfigError { log: Some(self.log.clone()), ..all.into_error(&self.origins) }
     }
 
     /// Renders the effective configuration as TOML with every secret replaced by `[redacted]`.
@@ -190,6 +206,9 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     if let (Ok(delivery), Ok((mail, _))) = (&delivery, &mail) {
         check_lease(delivery, mail, problems);
     }
+    if let (Ok(links), Ok((mail, _))) = (&links, &mail) {
+        check_localhost(links, mail, problems);
+    }
     if let (Ok(store), Ok((token, _))) = (&store, &token) {
         check_shared_keys(&store.config, token, problems);
     }
@@ -225,6 +244,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         retention: retention?,
         log: log?,
         files,
+        origins: BTreeMap::new(),
     })
 }
 
@@ -284,12 +304,34 @@ fn check_lease(delivery: &DeliveryConfig, mail: &MailConfig, problems: &mut Prob
     }
 }
 
-/// Returns the settings of mail with another URL, unless the lease of messages is too short for it.
-pub(crate) fn reread_mail(mail: &MailConfig, delivery: &DeliveryConfig, url: &str) -> Result<MailConfig, String> {
+/// Refuses links and senders in real mail that lead nowhere but to the machine of the recipient: nobody can take them back.
+fn check_localhost(links: &LinksConfig, mail: &MailConfig, problems: &mut Problems) {
+    if links.allow_localhost || !matches!(mail.transport, MailTransport::Smtp(_)) {
+        return;
+    }
+    let reason = "and mail.url is a mail server: recipients would get it. Set it to your own, or set links.allow_localhost = true";
+    for kind in links.on_localhost() {
+        problems.add(format!("links.{}", kind.code()), format!("leads to the recipient's own machine, {reason}"));
+    }
+    if is_local_name(&mail.from.domain) {
+        problems.add("mail.from", format!("has the domain {}, {reason}", mail.from.domain));
+    }
+}
+
+/// Returns the settings of mail with another URL, unless the lease of messages is too short for it, or links lead to localhost.
+pub(crate) fn reread_mail(
+    mail: &MailConfig,
+    (delivery, links): (&DeliveryConfig, &LinksConfig),
+    url: &str,
+) -> Result<MailConfig, String> {
     let mail = mail.with_url(url)?;
     let mut problems = Problems::default();
     check_lease(delivery, &mail, &mut problems);
-    if problems.is_empty() { Ok(mail) } else { Err("needs a longer delivery.lease, and so a restart".to_owned()) }
+    if !problems.is_empty() {
+        return Err("needs a longer delivery.lease, and so a restart".to_owned());
+    }
+    check_localhost(links, &mail, &mut problems);
+    if problems.is_empty() { Ok(mail) } else { Err("needs links and a sender that are not on localhost".to_owned()) }
 }
 
 fn check_shared_keys(store: &StoreConfig, token: &TokenConfig, problems: &mut Problems) {

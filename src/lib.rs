@@ -2,7 +2,7 @@
 //!
 //! The code map, from the outside in:
 //!
-//! - [`cli`] and [`config`]: arguments, environment and file to one valid configuration.
+//! - [`cli`] and [`config`]: arguments, environment and file to one valid configuration; [`commands`]: everything the binary can do.
 //! - [`serve`]: puts everything together and runs it; [`shutdown`] ends it.
 //! - [`server`]: what every call passes; [`auth`] finds the caller and its permissions; [`api`]: the tonic services over [`pb`].
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
@@ -20,6 +20,7 @@ pub mod auth;
 pub mod background;
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod domain;
 pub mod entropy;

@@ -18,6 +18,7 @@ use crate::background::periodic_task::{PeriodicTask, TickResult};
 use crate::config::{NatsBegin, NatsConfig};
 use crate::entropy::Entropy;
 use crate::store::{Begin, Follower, Store, StoreError, Topic};
+pub(crate) use session::try_connect;
 use session::{Session, SessionError, prefixes};
 
 /// The number of events that are read, and then published, at once.

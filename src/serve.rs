@@ -2,10 +2,12 @@
 
 mod accounts;
 mod api_keys;
+pub mod check;
 mod client_certificates;
 mod database;
 mod entry_file;
 pub mod erasures;
+mod error;
 mod jwt;
 mod keys;
 mod listeners;
@@ -15,7 +17,6 @@ mod options;
 mod tls;
 mod token_keys;
 
-use std::io;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -28,7 +29,7 @@ use crate::api::execute::{Api, WebhookRules};
 use crate::api::requests::{answer_size, paths, required_by, services};
 use crate::api::{Watches, routes};
 use crate::auth::accounts::Accounts;
-use crate::auth::authenticator::{Authenticator, AuthenticatorError};
+use crate::auth::authenticator::Authenticator;
 use crate::auth::client_certificate::ClientCertificates;
 use crate::auth::key_directory::KeyDirectory;
 use crate::background::api_keys as api_keys_of_database;
@@ -38,14 +39,12 @@ use crate::clock::Clock;
 use crate::config::{AuthConfig, Config, DeliveryConfig, EntryFile};
 use crate::domain::decide::Context;
 use crate::domain::group::Group;
-use crate::domain::secret::key_check::RingRefused;
-use crate::domain::secret::key_ring::{KeyRing, KeyRingError};
-use crate::domain::value::rule::Invalid;
+use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::value::time::Ttl;
 use crate::entropy::Entropy;
-use crate::mail::compose::{Composer, TemplatesError};
+use crate::mail::compose::Composer;
 use crate::mail::mailer::TemplateMailer;
-use crate::mail::transport::{SharedTransport, Transport, TransportError};
+use crate::mail::transport::{SharedTransport, Transport};
 use crate::mail::worker::{MailWorker, MailWorkerOptions};
 use crate::pb::health::health_server::HealthServer;
 use crate::server::boundary::{Boundary, CallRules, Rpcs};
@@ -57,7 +56,7 @@ use crate::server::open_services::{OpenServices, Switches};
 use crate::server::{health, listener};
 use crate::shutdown::Shutdown;
 use crate::store::events::listener as notifications;
-use crate::store::{ExecutorOptions, OpenError, Store, StoreError};
+use crate::store::{ExecutorOptions, Store};
 use crate::telemetry::metrics::exporter::Exporter;
 use crate::tls::ServerTls;
 use crate::webhook::client::WebhookClient;
@@ -67,64 +66,28 @@ use crate::{nats, webhook};
 use keys::{check_keys, key_ring};
 use options::{networks, quotas, retention, schedules};
 
-pub use database::open;
+pub use database::{open, wait_for};
+pub use error::ServeError;
+pub(crate) use keys::generated as generated_keys;
 pub use listeners::Listeners;
 
-/// The reason for which the service cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The credentials do not fit.
-    #[error(transparent)]
-    Auth(#[from] AuthenticatorError),
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The embedded database cannot be brought up to date.
-    #[error("the schema cannot be brought up to date: {0}")]
-    Migrate(#[from] StoreError),
-    /// The database can never be used.
-    #[error("store.url: {0}")]
-    Database(StoreError),
-    /// The keys do not fit.
-    #[error("token.keys: {0}")]
-    Keys(#[from] KeyRingError),
-    /// PostgreSQL is shared between replicas, and so must the keys be.
-    #[error("token.keys: required with PostgreSQL; create a key with `invitation-service token-key`")]
-    NoKeys,
-    /// The keys do not fit what the database has seen.
-    #[error(transparent)]
-    KeyRing(#[from] RingRefused),
-    /// The file with the generated keys is gone, and a new key would make every link worthless.
-    #[error(
-        "{0} is missing, but the database beside it has been used: restore that file from a backup. To give up every link and \
-         webhook secret instead, set token.keys to a new key with an id that was never used"
-    )]
-    KeyFileMissing(String),
-    /// The file with the generated keys cannot be read or written.
-    #[error("{0}: {1}")]
-    KeyFile(String, io::Error),
-    /// The default time of general invitations is none that an invitation can have.
-    #[error("general.ttl: {}", .0.description)]
-    GeneralTtl(Invalid),
-    /// The templates of mail cannot be used.
-    #[error(transparent)]
-    Templates(#[from] TemplatesError),
-    /// Mail cannot be sent the configured way.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    /// Connections cannot be served with TLS.
-    #[error("grpc.tls: {0}")]
-    Tls(String),
-    /// A line of a file of tombstones is none.
-    #[error("line {0} is not a tombstone: expected a line of `invitation-service erasures`")]
-    Tombstone(usize),
-    /// The compiled protobuf files cannot be read.
-    #[error("reflection: {0}")]
-    Reflection(#[from] prost::DecodeError),
+/// The end of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every call was answered, and the database was closed.
+    InOrder,
+    /// Calls were cut off, or the database was not closed: the drain took too long, or a second SIGINT came.
+    Cut,
 }
 
-/// Runs the service on its sockets until it is told to end.
-pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: Shutdown) -> Result<(), ServeError> {
+/// Runs the service on its sockets until it is told to end. Calls `listening` when everything has been checked and calls are taken.
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    clock: Clock,
+    shutdown: Shutdown,
+    listening: impl FnOnce(&Listeners),
+) -> Result<Ended, ServeError> {
     use_ring();
     // Nothing is noted where nobody can ask for it.
     let exporter = listeners.admin.is_some().then(Exporter::install);
@@ -154,6 +117,7 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     let rules = CallRules::new(&config, &clock);
     let routes = build_services(&config, &store, ring, clock, watches, accounts)?;
     let routes = routes.add_service(HealthServer::new(health_service.clone()));
+    listening(&listeners);
     // Probes are answered until everything else has ended.
     let end_of_probes = CancellationToken::new();
     let _end_of_probes = end_of_probes.clone().drop_guard();
@@ -172,7 +136,7 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     let open_services = OpenServices::new(Switches { health, reflection, needs_credential });
     let boundary = Boundary::new(routes, authenticator, rpcs, rules, in_flight.clone(), open_services, open);
     let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));
-    let deadline = listener::serve(listeners.grpc, boundary, in_flight, tls, &config.grpc, &shutdown).await;
+    let (deadline, drained) = listener::serve(listeners.grpc, boundary, in_flight, tls, &config.grpc, &shutdown).await;
 
     let finish = async {
         // Its result is that of a task that was not cancelled and does not panic.
@@ -183,12 +147,16 @@ pub async fn run(config: Config, listeners: Listeners, clock: Clock, shutdown: S
     };
     tokio::select! {
         finished = timeout_at(deadline, finish) => match finished {
-            Ok(()) => log_event!(info, ENDED, "ended"),
+            Ok(()) if drained => {
+                log_event!(info, ENDED, "ended");
+                return Ok(Ended::InOrder);
+            }
+            Ok(()) => log_event!(warn, ENDED, "ended after cutting calls off"),
             Err(_) => log_event!(warn, ENDED, "ended before the database was closed: the drain took too long"),
         },
         () = shutdown.now.cancelled() => log_event!(warn, ENDED, "ended at once"),
     }
-    Ok(())
+    Ok(Ended::Cut)
 }
 
 /// The store with its keys.
@@ -251,7 +219,8 @@ fn start_background(
             TemplateMailer { store: store.clone(), ring: ring.clone(), composer, transport: transport.clone() };
         let worker = MailWorker::new(store.clone(), Arc::new(mailer), clock.clone(), options);
         background.spawn(worker.following(transport.clone()).run(drain.clone()));
-        let (settings, url_file) = ((config.mail.clone(), config.delivery), config.files.mail_url.clone());
+        let settings = (config.mail.clone(), config.delivery, config.links.clone());
+        let url_file = config.files.mail_url.clone();
         background.spawn_at_once(logins::follow_mail(transport, settings, url_file, ring.clone(), background.follow()));
     }
     if config.webhooks.enabled {

@@ -1,4 +1,7 @@
-//! Signals: the first SIGTERM or SIGINT drains the service, the second ends it at once, and SIGHUP makes it look at its files.
+//! Signals: SIGTERM and SIGINT drain the service, SIGINT ends it at once if it drains already, and SIGHUP makes it look at its files.
+//!
+//! A second SIGTERM changes nothing: supervisors repeat it, such as a kubelet that was restarted while a pod ended. SIGUSR1 and SIGUSR2,
+//! which would end the process, are ignored.
 
 use std::io;
 
@@ -18,7 +21,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Listens to SIGTERM, SIGINT and SIGHUP.
+    /// Listens to the signals.
     pub fn on_signals() -> io::Result<Self> {
         let shutdown = Self::default();
         let mut terminate = signal(SignalKind::terminate())?;
@@ -35,14 +38,21 @@ impl Shutdown {
                 files.send_modify(|number| *number = number.wrapping_add(1));
             }
         });
+        for kind in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
+            // The handler of the runtime stays for the life of the process, and takes the place of the one that ends it.
+            drop(signal(kind)?);
+        }
         let told = shutdown.clone();
         tokio::spawn(async move {
-            for stage in [&told.drain, &told.now] {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
+            loop {
+                let ends_now = tokio::select! {
+                    Some(()) = terminate.recv() => false,
+                    Some(()) = interrupt.recv() => told.drain.is_cancelled(),
+                };
+                if ends_now {
+                    told.now.cancel();
                 }
-                stage.cancel();
+                told.drain.cancel();
             }
         });
         Ok(shutdown)

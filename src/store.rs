@@ -1,6 +1,7 @@
 //! The SeaORM repository: the only place that knows SQL. Commands go through the [`Executor`], reads to the pool, in turns by account.
 
 mod api_keys;
+mod backup;
 pub mod erasures;
 pub mod events;
 mod executor;
@@ -28,13 +29,14 @@ pub use crate::domain::group::BatchMode;
 use crate::domain::secret::key_ring::KeyRing;
 pub use api_keys::followed::{ChangedKeys, FollowedKey};
 pub use api_keys::{ApiKeyChanged, ApiKeyCreated, ApiKeyName, ApiKeyQuery};
+pub use backup::{BackupError, back_up};
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
 pub use events::resume::KeptEvents;
 #[doc(hidden)]
 pub use executor::measured;
 pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
-pub use maintenance::{Maintenance, PruneTurn, Pruned, Retention};
+pub use maintenance::{Grants, Maintenance, PruneTurn, Pruned, Retention, ServerFacts};
 pub use organization_grants::{GrantCreated, GrantRefusal, OrganizationGrantQuery};
 pub use queue::ClaimLimit;
 pub use queue::backlog::QueueBacklog;
@@ -51,7 +53,7 @@ pub use read::recipients::{ListedRecipient, RecipientQuery};
 use read::rows::Rows;
 pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::{KnownCall, WriteOnce};
-pub use sql::database::{ChangedLogins, Database, OpenError, PostgresOptions};
+pub use sql::database::{ChangedLogins, ConnectFailure, ConnectProblem, Database, OpenError, Place, PostgresOptions};
 use sql::entity::{organization_grant, webhook_endpoint};
 pub use sql::error::StoreError;
 use standby::Standby;

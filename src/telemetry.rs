@@ -66,15 +66,18 @@ impl fmt::Debug for Logging {
 /// # Errors
 /// A malformed filter, a second call, or a thread that cannot be started.
 pub fn init(config: &LogConfig) -> Result<Logging, TelemetryError> {
-    let LogConfig { level, format, calls: _ } = config;
-    let json = match format {
+    let (writer, last_lines) = LineWriter::start(io::stderr())?;
+    subscriber(&config.level, is_json(config), writer)?.try_init()?;
+    Ok(Logging(last_lines))
+}
+
+/// Returns whether the lines of a log are JSON.
+pub fn is_json(config: &LogConfig) -> bool {
+    match config.format {
         LogFormat::Auto => !io::stderr().is_terminal(),
         LogFormat::Text => false,
         LogFormat::Json => true,
-    };
-    let (writer, last_lines) = LineWriter::start(io::stderr())?;
-    subscriber(level, json, writer)?.try_init()?;
-    Ok(Logging(last_lines))
+    }
 }
 
 fn subscriber<W>(level: &str, json: bool, writer: W) -> Result<impl Subscriber + Send + Sync, TelemetryError>

@@ -133,6 +133,29 @@ impl Permission {
         self.name().ends_with(".read")
     }
 
+    /// Returns the text for a name that is no permission: those that are like it, or else all.
+    pub(crate) fn unknown(name: &str) -> String {
+        let (area, action) = name.split_once('.').unwrap_or((name, ""));
+        let begins = |known: &str, given: &str| {
+            let length = given.len().min(known.len()).min(4);
+            length > 0 && known.as_bytes()[..length].eq_ignore_ascii_case(&given.as_bytes()[..length])
+        };
+        let near = |permission: &&str| {
+            permission.split_once('.').is_some_and(|(its_area, its_action)| {
+                begins(its_area, area) && (action.is_empty() || begins(its_action, action))
+            })
+        };
+        let known = Self::ALL.map(Self::name);
+        let alike: Vec<&str> = known.iter().copied().filter(near).collect();
+        let same_area = || known.iter().copied().filter(|known| begins(known, area)).collect::<Vec<_>>();
+        let alike = if alike.is_empty() { same_area() } else { alike };
+        if alike.is_empty() {
+            format!("there is no permission {name:?}: it must be \"*\" or one of {}", known.join(", "))
+        } else {
+            format!("there is no permission {name:?}: did you mean {}?", alike.join(" or "))
+        }
+    }
+
     /// Returns the permissions of a configured name; `*` stands for all.
     pub fn from_name(name: &str) -> Option<Vec<Self>> {
         if name == "*" {

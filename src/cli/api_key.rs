@@ -95,7 +95,7 @@ pub fn entry(args: ApiKeyEntryArgs, entropy: &Entropy) -> Result<String, ConfigE
 
 fn refuse(texts: Vec<String>) -> ConfigError {
     let problems = texts.into_iter().map(|text| Problem { field: "api-key".to_owned(), text });
-    ConfigError { problems: problems.collect() }
+    ConfigError::of(problems.collect())
 }
 
 fn render(entry: ApiKeyEntry) -> String {

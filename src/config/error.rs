@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::section::log::LogConfig;
+
 /// A problem of a configuration, with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -25,12 +27,25 @@ impl fmt::Display for Problem {
 pub struct ConfigError {
     /// The problems in the order they were found, never empty.
     pub problems: Vec<Problem>,
+    /// The settings of the log, as far as they can be used: the problems belong into it.
+    pub log: Option<LogConfig>,
 }
 
 impl ConfigError {
     /// Creates an error of a single problem.
     pub(crate) fn one(field: impl Into<String>, text: impl Into<String>) -> ConfigError {
-        ConfigError { problems: vec![Problem { field: field.into(), text: text.into() }] }
+        Self::of(vec![Problem { field: field.into(), text: text.into() }])
+    }
+
+    /// Creates an error of problems.
+    pub(crate) fn of(problems: Vec<Problem>) -> ConfigError {
+        ConfigError { problems, log: None }
+    }
+
+    /// Returns the error on one line.
+    pub fn line(&self) -> String {
+        let problems: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
+        format!("the configuration is not valid: {}", problems.join("; "))
     }
 }
 
@@ -77,6 +92,6 @@ impl Problems {
             Some(origin) => Problem { text: format!("{} (set by {origin})", problem.text), ..problem },
             None => problem,
         };
-        ConfigError { problems: self.0.into_iter().map(with_origin).collect() }
+        ConfigError::of(self.0.into_iter().map(with_origin).collect())
     }
 }

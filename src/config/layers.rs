@@ -92,6 +92,17 @@ pub(super) fn merge(
     Ok(Merged { raw, origins })
 }
 
+/// Returns the format of the log that the environment or the flags ask for, for problems that are found before the layers are merged.
+pub(super) fn log_format<'a>(
+    environment: &'a [(OsString, OsString)],
+    flags: &'a [(&'static str, String)],
+) -> Option<&'a str> {
+    let flag = flags.iter().find(|(field, _)| *field == "log.format").map(|(_, value)| value.as_str());
+    let variable = variable_name("log", "format");
+    let set = environment.iter().find(|(name, _)| *name == *variable).and_then(|(_, value)| value.to_str());
+    flag.or(set)
+}
+
 /// The keys of each section, as the raw structs know them. A section inside another has the name of both, such as `grpc.tls`.
 pub(super) fn known_keys() -> Result<BTreeMap<String, BTreeMap<String, serde_json::Value>>, ConfigError> {
     // The serialised default is the one list of keys that cannot differ from the structs.

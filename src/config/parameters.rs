@@ -8,6 +8,25 @@ use url::Url;
 /// The longest name that an error shows.
 const LONGEST_NAME: usize = 40;
 
+/// The characters that end the part of a URL that a password is in.
+const ENDS: [char; 3] = ['#', '/', '?'];
+
+/// Returns the text for a URL that cannot be parsed. It names the likeliest reason, which is a password that was put in as it is.
+pub(super) fn not_a_url(text: &str, error: &url::ParseError) -> String {
+    if has_raw_password(text) {
+        "is not a URL: percent-encode special characters of the password, such as # as %23, / as %2F, ? as %3F, @ as %40, % as %25"
+            .to_owned()
+    } else {
+        format!("is not a URL: {error}")
+    }
+}
+
+/// Returns whether a password in a URL has characters that end it.
+pub(super) fn has_raw_password(text: &str) -> bool {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    rest.rsplit_once('@').is_some_and(|(login, _)| login.contains(ENDS))
+}
+
 /// Refuses parameters other than the known ones. A known one may have a key in brackets, as in `options[name]`.
 pub(super) fn refuse_unknown(url: &Url, known: &[&str]) -> Result<(), String> {
     let query = url.query().unwrap_or_default();

@@ -18,8 +18,8 @@ use super::value::format_duration;
 use super::{
     AdminConfig, ClientAuth, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LimitsConfig, LinksConfig,
     LogConfig, LogFormat, LoggedCalls, MailConfig, MailTransport, NatsBegin, NatsConfig, Rate, ReminderTimes,
-    RemindersConfig, RetentionConfig, SecretFiles, SmtpConfig, StoreConfig, StoreUrl, TlsConfig, TokenConfig,
-    WebhooksConfig,
+    RemindersConfig, RetentionConfig, SecretFiles, SmtpConfig, StoreConfig, StoreEncryption, StoreUrl, TlsConfig,
+    TokenConfig, WebhooksConfig,
 };
 use crate::domain::delivery::repeats::ResendLimits;
 use crate::domain::kind::Kind;
@@ -47,6 +47,7 @@ pub(super) fn render(config: &Config) -> String {
         retention,
         log,
         files,
+        origins: _,
     } = config;
     let SecretFiles { store_url, store_password, listen_url, read_url, token_keys, api_keys, mail_url, nats_url } =
         files;
@@ -145,6 +146,7 @@ fn render_store(store: &StoreConfig, [file, listen_file, read_file, password_fil
         read_url,
         reader_role,
         password,
+        encryption: StoreEncryption { sslmode, ca_file },
     } = store;
     let url = match url {
         StoreUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
@@ -157,6 +159,14 @@ fn render_store(store: &StoreConfig, [file, listen_file, read_file, password_fil
     let head = match (password_file, password) {
         (Some(file), Some(_)) => head.text("password_file", file).comment(&format!("which says {REDACTED}")),
         (_, _) => head.comment("password_file is not set: the URL has the password, if there is one"),
+    };
+    let head = match sslmode {
+        Some(mode) => head.text("sslmode", mode.clone()),
+        None => head.comment("sslmode is not set: each URL has its own"),
+    };
+    let head = match ca_file {
+        Some(file) => head.text("ca_file", file.display().to_string()),
+        None => head.comment("ca_file is not set: each URL has its own, or the system's are trusted"),
     };
     let listen_url = listen_url.as_ref().map_or_else(|| "off".to_owned(), without_credentials);
     let head = match listen_file {
@@ -193,7 +203,9 @@ fn render_token(token: &TokenConfig, file: Option<String>) -> String {
 }
 
 fn render_links(links: &LinksConfig) -> String {
-    links.0.iter().fold(section("links"), |section, (kind, link)| section.text(kind.code(), link.clone())).0
+    let LinksConfig { templates, allow_localhost } = links;
+    let section = section("links").value("allow_localhost", Value::Boolean(*allow_localhost));
+    templates.iter().fold(section, |section, (kind, link)| section.text(kind.code(), link.clone())).0
 }
 
 fn render_delivery(delivery: &DeliveryConfig) -> String {

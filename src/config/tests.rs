@@ -18,7 +18,7 @@ mod reference;
 type Settings<'a> = &'a [(&'a str, &'a str)];
 
 const POSTGRES: (&str, &str) = ("INVITATION__STORE__URL", "postgres://iv:hunter2@db:5433/invitations?sslmode=require");
-const KEYS: (&str, &str) = ("INVITATION__TOKEN__KEYS", "1:c2VjcmV0LXJpbmc=");
+const KEYS: (&str, &str) = ("INVITATION__TOKEN__KEYS", "1:c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=");
 const NATS: (&str, &str) = ("INVITATION__EVENTS__NATS_URL", "tls://iv:hunter2@one:4222, nats://hunter2@localhost");
 
 fn load(environment: Settings<'_>) -> Result<Config, ConfigError> {
@@ -57,7 +57,7 @@ fn the_defaults_alone_are_a_valid_configuration_for_a_laptop() {
     assert_eq!(config.store.timeout, Duration::from_millis(1500));
     assert!(config.token.keys.is_none());
     assert!(matches!(config.auth, AuthConfig::None));
-    assert_eq!(config.links.0.get(Kind::Connection), "http://localhost:8080/connect/{token}");
+    assert_eq!(config.links.templates.get(Kind::Connection), "http://localhost:8080/connect/{token}");
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Auto));
     assert_eq!(config.log.calls, LoggedCalls::All);
     let share = |calls: &str| load(&[("INVITATION__LOG__CALLS", calls)]).unwrap().log.calls;
@@ -373,10 +373,12 @@ fn invitations_are_not_limited_unless_it_is_set() {
 #[test]
 fn redacted_configuration_has_every_key_and_no_secret() {
     let mail = ("INVITATION__MAIL__URL", "smtps://iv:hunter2@mail.example.com");
+    let local = ("INVITATION__LINKS__ALLOW_LOCALHOST", "true");
+    let encryption = ("INVITATION__STORE__SSLMODE", "require");
     let read = ("INVITATION__STORE__READ_URL", "postgres://iv:hunter2@standby/invitations?sslmode=require");
     let admin = ("INVITATION__ADMIN__LISTEN", "127.0.0.1:9090");
     let role = ("INVITATION__STORE__READER_ROLE", "invitation_reader");
-    let config = load(&[POSTGRES, KEYS, NATS, mail, read, admin, role]).unwrap();
+    let config = load(&[POSTGRES, KEYS, NATS, mail, local, encryption, read, admin, role]).unwrap();
     let shown = config.redacted();
     assert!(shown.contains("\"smtps://[redacted]@mail.example.com:465\""), "{shown}");
     for secret in ["hunter2", "c2VjcmV0", "iv:"] {

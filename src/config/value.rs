@@ -3,9 +3,11 @@
 //! This module knows neither the names nor the defaults of keys.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -94,6 +96,17 @@ pub(super) fn secret(
     value: Option<String>,
     file: Option<String>,
 ) -> Checked<Option<Secret>> {
+    secret_or(problems, field, value, file, "is empty: leave the key out if it is not wanted")
+}
+
+/// Resolves a secret like `secret`, with another text for one that is empty.
+pub(super) fn secret_or(
+    problems: &mut Problems,
+    field: &str,
+    value: Option<String>,
+    file: Option<String>,
+    empty: &'static str,
+) -> Checked<Option<Secret>> {
     let file_field = format!("{field}_file");
     let secret = match (value, file) {
         (None, None) => return Ok(None),
@@ -108,13 +121,26 @@ pub(super) fn secret(
     };
     if secret.value.expose_secret().is_empty() {
         let field = if secret.file.is_some() { &file_field } else { field };
-        return problems.check(field, Err("is empty: leave the key out if it is not wanted"));
+        return problems.check(field, Err(empty));
     }
     Ok(Some(secret))
 }
 
 pub(super) fn read_file(path: &str) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))
+    std::fs::read_to_string(path).map_err(|error| {
+        let ownership = (error.kind() == ErrorKind::PermissionDenied).then(|| ownership(Path::new(path))).flatten();
+        format!("cannot read {path}: {error}{}", ownership.unwrap_or_default())
+    })
+}
+
+/// Returns whose a file is, and who this process is, for one that may not read it.
+fn ownership(path: &Path) -> Option<String> {
+    let file = std::fs::metadata(path).ok()?;
+    let process =
+        std::fs::metadata("/proc/self").map(|process| format!(", and this process is user {}", process.uid()));
+    let (user, group, mode) = (file.uid(), file.gid(), file.mode() & 0o7777);
+    let process = process.unwrap_or_default();
+    Some(format!("; it belongs to user {user} and group {group}, with mode {mode:04o}{process}"))
 }
 
 /// Returns whether a text holds characters that break a line or a terminal: control characters and the Unicode line breaks.
@@ -127,4 +153,17 @@ pub(super) fn describe_toml_error(text: &str, error: &toml::de::Error) -> String
     let offset = error.span().map_or(0, |span| span.start);
     let line = 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
     format!("line {line}: {}", error.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ownership_names_users_and_mode() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = ownership(file.path()).unwrap();
+        assert!(text.contains("belongs to user ") && text.contains("mode 0600"), "{text}");
+        assert_eq!(ownership(Path::new("/nowhere/file")), None);
+    }
 }

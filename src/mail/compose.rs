@@ -81,6 +81,14 @@ pub struct Composer {
     unsubscribe: Unsubscribe,
 }
 
+/// Tries every template, as a start does.
+///
+/// # Errors
+/// The first template that cannot be used.
+pub fn check_templates(mail: &MailConfig) -> Result<(), TemplatesError> {
+    Templates::load(mail.templates.as_deref(), &mail.locale).map(drop)
+}
+
 impl Composer {
     /// Reads the templates and tries each of them with sample values.
     ///

@@ -69,6 +69,14 @@ impl Smtp {
         })
     }
 
+    /// Connects, encrypts and logs in, sends no message, and returns the server and how the connection was made.
+    pub(in crate::mail) async fn try_connect(&self) -> Result<String, SendError> {
+        let late = |_| SendError::new(SendFailure::Retry, "the mail server took too long");
+        let mut connection = timeout(self.entrance.timeout * STEPS, self.entrance.open()).await.map_err(late)??;
+        connection.reset().await?;
+        Ok(self.entrance.describe())
+    }
+
     /// Sends a message over an idle connection or a new one.
     pub(in crate::mail) async fn send(&self, mail: &Mail) -> Result<(), SendError> {
         let formatted = message::format(mail)?;

@@ -124,6 +124,18 @@ impl Transport {
         Ok(Self(access))
     }
 
+    /// Tries whether messages can be sent, without sending one. Returns what was found.
+    ///
+    /// # Errors
+    /// The reason why none can be sent.
+    pub async fn try_connect(&self) -> Result<String, SendError> {
+        match &self.0 {
+            Access::Log => Ok("mail.url is log:, so nothing is sent".to_owned()),
+            Access::Directory(_) => Ok("messages are files in the folder of mail.url".to_owned()),
+            Access::Smtp(smtp) => smtp.try_connect().await,
+        }
+    }
+
     /// Sends a message. Once this returns `Ok`, the receiver is responsible for it.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! One connection to NATS, from its beginning to the first failure. Its errors name neither servers nor credentials.
+//! One connection to NATS, from its beginning to the first failure. Its errors name servers, and never credentials.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::{self, Context, stream};
-use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, HeaderMap, ServerAddr};
+use async_nats::{ConnectError, ConnectOptions, HeaderMap, ServerAddr};
 use futures_util::future::try_join_all;
 use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
@@ -32,11 +32,11 @@ const IN_A_ROW: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
     /// There is no connection to be had.
-    #[error("no connection to NATS: {0}")]
-    Connect(ConnectErrorKind),
+    #[error("no connection to NATS at {0}: {1}: check events.nats_url, and that the server runs")]
+    Connect(String, String),
     /// The server cannot prove its name.
-    #[error("no connection to NATS: the server's certificate is not valid for us")]
-    Certificate,
+    #[error("no connection to NATS at {0}: the server's certificate is not valid for us")]
+    Certificate(String),
     /// The stream is not there and cannot be made.
     #[error("the NATS stream can be neither opened nor created: {0}")]
     Stream(CreateStreamErrorKind),
@@ -50,15 +50,37 @@ pub(crate) enum SessionError {
     #[error("the connection to NATS is lost")]
     Lost,
     /// The server did not answer in time.
-    #[error("NATS does not answer")]
+    #[error("NATS does not answer in time")]
     Silent,
+    /// The servers did not answer in time.
+    #[error("NATS at {0} does not answer in time: check events.nats_url, and firewalls on the way")]
+    Unanswered(String),
 }
 
-fn unconnected(error: &ConnectError) -> SessionError {
-    match cause::find::<rustls::Error>(error) {
-        Some(rustls::Error::InvalidCertificate(_)) => SessionError::Certificate,
-        _ => SessionError::Connect(error.kind()),
+/// Describes the failure of a connection. What the system says about it names no credential.
+fn unconnected(servers: &str, error: &ConnectError) -> SessionError {
+    let servers = servers.to_owned();
+    match (cause::find::<rustls::Error>(error), cause::find::<std::io::Error>(error)) {
+        (Some(rustls::Error::InvalidCertificate(_)), _) => SessionError::Certificate(servers),
+        (_, Some(reason)) => SessionError::Connect(servers, reason.to_string()),
+        (_, None) => SessionError::Connect(servers, error.kind().to_string()),
     }
+}
+
+/// Returns the hosts and ports of servers.
+fn names(servers: &[ServerAddr]) -> String {
+    servers.iter().map(|server| format!("{}:{}", server.host(), server.port())).collect::<Vec<_>>().join(", ")
+}
+
+/// Connects and returns the names of the servers, of which one answers.
+pub(crate) async fn try_connect(config: &NatsConfig) -> Result<String, SessionError> {
+    let (servers, options) = servers(config.url.expose_secret())?;
+    let names = names(&servers);
+    let options = options.name("invitation-service").connection_timeout(ANSWER).ignore_discovered_servers();
+    let connected = timeout(ANSWER * 2, options.connect(servers)).await;
+    let connected = connected.map_err(|_| SessionError::Unanswered(names.clone()))?;
+    connected.map_err(|error| unconnected(&names, &error))?;
+    Ok(names)
 }
 
 /// A connection with its stream.
@@ -88,8 +110,10 @@ impl Session {
                 }
                 std::future::ready(())
             });
-        let connected = timeout(ANSWER * 2, options.connect(servers)).await.map_err(|_| SessionError::Silent)?;
-        let mut context = jetstream::new(connected.map_err(|error| unconnected(&error))?);
+        let names = names(&servers);
+        let connected = timeout(ANSWER * 2, options.connect(servers)).await;
+        let connected = connected.map_err(|_| SessionError::Unanswered(names.clone()))?;
+        let mut context = jetstream::new(connected.map_err(|error| unconnected(&names, &error))?);
         context.set_timeout(ANSWER);
         let wanted = stream::Config {
             name: config.stream.clone(),
@@ -157,7 +181,7 @@ fn waves(events: &[Arc<PositionedEvent>]) -> Vec<Vec<&Event>> {
 
 /// Splits a checked list of servers from the credentials in it: those of the first that has some are for all.
 fn servers(urls: &str) -> Result<(Vec<ServerAddr>, ConnectOptions), SessionError> {
-    let malformed = SessionError::Connect(ConnectErrorKind::ServerParse);
+    let malformed = SessionError::Connect("events.nats_url".to_owned(), "it is no list of servers".to_owned());
     let urls: Result<Vec<Url>, _> = urls.split(',').map(|url| Url::parse(url.trim())).collect();
     let Ok(urls) = urls else { return Err(malformed) };
     let needs_tls = urls.iter().all(|url| url.scheme() == "tls");

@@ -1,16 +1,43 @@
 //! The database of the configuration.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
 use crate::config::{StoreConfig, StoreUrl};
-use crate::store::{Database, OpenError, PostgresOptions};
+use crate::store::{ConnectFailure, ConnectProblem, Database, OpenError, PostgresOptions};
+use crate::telemetry::log_limiter::LogLimiter;
+
+/// The longest that one attempt to connect takes, and the pause before the next.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(5);
+const ATTEMPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Opens the configured database; PostgreSQL need not be there yet.
 pub async fn open(config: &StoreConfig, clock: Clock) -> Result<Database, OpenError> {
     match &config.url {
         StoreUrl::Sqlite(path) => Database::sqlite(path, config.max_connections, config.timeout, clock).await,
         StoreUrl::Postgres(url) => Database::postgres(&postgres_options(config, url), clock),
+    }
+}
+
+/// Waits until the database can be connected to, for a time. A refusal that no waiting changes ends the wait.
+///
+/// # Errors
+/// The reason why there is no connection.
+pub async fn wait_for(database: &Database, limit: Duration) -> Result<(), ConnectFailure> {
+    let until = Instant::now() + limit;
+    let mut log_limiter = LogLimiter::default();
+    loop {
+        let Err(failure) = database.try_connect(ATTEMPT_LIMIT).await else { return Ok(()) };
+        if failure.problem == ConnectProblem::Refused || Instant::now() + ATTEMPT_PAUSE >= until {
+            return Err(failure);
+        }
+        if log_limiter.is_due() {
+            log_event!(warn, DATABASE_AWAITED, problem = %failure, wait_ms = limit.as_millis(), "waiting for the database");
+        }
+        sleep(ATTEMPT_PAUSE).await;
     }
 }
 

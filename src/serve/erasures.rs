@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{OpenStore, ServeError, build_store, open};
 use crate::clock::Clock;
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, StoreConfig, StoreUrl};
 use crate::domain::erasure::tombstone::Tombstone;
 use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::id::IdSeed;
@@ -63,9 +63,12 @@ impl fmt::Display for Report {
     }
 }
 
-/// Prints all tombstones.
+/// Prints all tombstones. A file is read beside the service that has it open.
 pub async fn list(config: &StoreConfig, clock: Clock, print: impl Fn(String)) -> Result<(), ServeError> {
-    let database: Database = open(config, clock).await?;
+    let database = match &config.url {
+        StoreUrl::Sqlite(path) => Database::sqlite_beside(path, config.timeout, clock).await?,
+        StoreUrl::Postgres(_) => open(config, clock).await?,
+    };
     let mut after = (String::new(), Uuid::nil());
     loop {
         let page = database.maintenance().tombstones((&after.0, after.1), PAGE).await?;

@@ -12,8 +12,8 @@ use super::{keys, token_keys};
 use crate::background::Background;
 use crate::background::watched_file::{self, Content, Follow, names};
 use crate::config::{
-    Config, DeliveryConfig, MailConfig, MailTransport, SecretFiles, SmtpServer, StoreConfig, StoreTexts, StoreUrl,
-    check_nats_urls, reread_mail,
+    Config, DeliveryConfig, LinksConfig, MailConfig, MailTransport, SecretFiles, SmtpServer, StoreConfig, StoreTexts,
+    StoreUrl, check_nats_urls, reread_mail,
 };
 use crate::domain::secret::key_ring::KeyRing;
 use crate::mail::transport::{SharedTransport, Transport};
@@ -91,7 +91,7 @@ async fn follow_database(
 /// Follows the files of the mail URL and of the authorities of mail servers until stopped.
 pub(super) async fn follow_mail(
     transport: SharedTransport,
-    (mail, delivery): (MailConfig, DeliveryConfig),
+    (mail, delivery, links): (MailConfig, DeliveryConfig, LinksConfig),
     url_file: Option<PathBuf>,
     ring: KeyRing,
     follow: Follow,
@@ -112,7 +112,7 @@ pub(super) async fn follow_mail(
         }
         let url = contents.first().filter(|_| has_url);
         let mail = match url {
-            Some(url) => reread_mail(&mail, &delivery, &url.text)?,
+            Some(url) => reread_mail(&mail, (&delivery, &links), &url.text)?,
             None => mail.clone(),
         };
         transport.replace(Transport::new(&mail).map_err(|error| error.to_string())?);

@@ -40,7 +40,7 @@ pub(crate) async fn watch(
     let mut log_limiter = LogLimiter::default();
     loop {
         let seen = look.look().await;
-        let ready = seen.is_ok();
+        let ready = matches!(seen, Ok(Ok(())));
         let maintenance = &look.maintenance;
         if ready && !begin.is_cancelled() {
             begin.cancel();
@@ -55,12 +55,13 @@ pub(crate) async fn watch(
             looks = 0;
             log_limiter = LogLimiter::default();
         }
-        if let Err(problem) = seen
-            && log_limiter.is_due()
-        {
-            // The tasks that meet the same are silent then.
-            log_limiter::note_cause("readiness", &problem);
-            log_event!(warn, NOT_READY, problem, "not ready");
+        if !ready && log_limiter.is_due() {
+            // To find out why may take a while, which callers do not wait for.
+            if let Some(problem) = look.problem(seen).await {
+                // The tasks that meet the same are silent then.
+                log_limiter::note_cause("readiness", &problem);
+                log_event!(warn, NOT_READY, problem, "not ready");
+            }
         }
         if ready && looks.is_multiple_of(CHECKS_PER_SIGNING_NOTE) {
             look.note_signing().await;
@@ -86,22 +87,24 @@ pub(crate) struct ReadinessCheck {
 }
 
 impl ReadinessCheck {
-    /// Returns the reason why the service is not ready, if there is one.
-    async fn look(&mut self) -> Result<(), String> {
-        match self.try_look().await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(problem)) => Err(problem),
-            Err(error) => Err(error.to_string()),
+    /// Returns the reason why the service is not ready, with what the database says about it.
+    async fn problem(&self, seen: Result<Result<(), String>, StoreError>) -> Option<String> {
+        match seen {
+            Ok(Ok(())) => None,
+            Ok(Err(problem)) => Some(problem),
+            Err(error) => Some(self.maintenance.explain(error).await.to_string()),
         }
     }
 
-    async fn try_look(&mut self) -> Result<Result<(), String>, StoreError> {
+    /// Returns the reason why the service is not ready, if there is one.
+    async fn look(&mut self) -> Result<Result<(), String>, StoreError> {
         if self.migrate {
+            self.maintenance.try_connect().await?;
             self.maintenance.migrate().await?;
             self.migrate = false;
         }
         if !self.maintenance.is_ready().await? {
-            return Ok(Err("the schema is out of date: run `migrate`".to_owned()));
+            return Ok(Err(self.maintenance.problem_of_schema().await?));
         }
         if let Some(problem) = self.maintenance.problem_of_reader_role().await? {
             return Ok(Err(format!("store.reader_role: {problem}")));
@@ -125,20 +128,54 @@ impl ReadinessCheck {
     }
 }
 
-/// Asks a server for its health. The error is the reason why it does not serve.
-pub async fn ask(args: HealthArgs) -> Result<(), String> {
-    let endpoint = endpoint_of(&args)?;
-    let HealthArgs { service, timeout, .. } = args;
+/// The reason why a server that was asked does not serve.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AskError {
+    /// The arguments do not fit together, or name a file that cannot be used.
+    #[error("{0}")]
+    Arguments(String),
+    /// There is no answer.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It answers that it does not serve, or refuses the question.
+    #[error("{0}")]
+    NotServing(String),
+}
+
+/// Asks a server for its health.
+///
+/// # Errors
+/// The reason why it does not serve.
+pub async fn ask(args: HealthArgs) -> Result<(), AskError> {
+    let endpoint = endpoint_of(&args).map_err(AskError::Arguments)?;
+    let HealthArgs { service, timeout, endpoint: url, .. } = args;
+    let of_service = if service.is_empty() { String::new() } else { format!(" for service {service}") };
     let asked = async {
-        let channel = endpoint.connect().await.map_err(|error| format!("no connection: {}", with_causes(&error)))?;
+        let unreachable =
+            |error: &dyn Error| AskError::Unreachable(format!("{url} cannot be reached: {}", root(error)));
+        let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
         let request = HealthCheckRequest { service };
-        HealthClient::new(channel).check(request).await.map_err(|status| status.code().description().to_owned())
+        HealthClient::new(channel).check(request).await.map_err(|status| match status.source() {
+            // The connection broke, or no gRPC is spoken over it.
+            Some(_) => unreachable(&status),
+            None => {
+                let reason = format!("{:?}, {}", status.code(), status.code().description());
+                AskError::NotServing(format!("{url} refuses the question{of_service}: {reason}"))
+            }
+        })
     };
-    let answer = tokio::time::timeout(timeout, asked).await.map_err(|_| "no answer in time".to_owned())??;
+    let late = |_| AskError::Unreachable(format!("{url} gives no answer in time, which is {timeout:?}"));
+    let answer = tokio::time::timeout(timeout, asked).await.map_err(late)??;
     match answer.into_inner().status() {
         ServingStatus::Serving => Ok(()),
-        other => Err(other.as_str_name().to_owned()),
+        other => Err(AskError::NotServing(format!("{url} answers {}{of_service}", other.as_str_name()))),
     }
+}
+
+/// Returns the text of the first cause of an error, which the texts of the others only repeat.
+fn root(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Returns the server to ask, which is checked against the authorities in a file, or else against the system's.

@@ -55,7 +55,7 @@ pub(crate) struct Tls {
     pub(crate) clients: Option<ClientCertificates>,
 }
 
-/// Serves until the shutdown begins, and returns the moment by which the rest has to end.
+/// Serves until the shutdown begins, and returns the moment by which the rest has to end, and whether every call was answered.
 pub(crate) async fn serve(
     listener: TcpListener,
     boundary: Boundary,
@@ -63,7 +63,7 @@ pub(crate) async fn serve(
     tls: Option<Tls>,
     config: &GrpcConfig,
     shutdown: &Shutdown,
-) -> Instant {
+) -> (Instant, bool) {
     let (close, cut, connections) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
     let answers = boundary.answers();
     let sweep = tokio::spawn(async move { answers.sweep().await });
@@ -124,14 +124,20 @@ pub(crate) async fn serve(
             () = quiet(&in_flight) => {}
         }
     };
-    tokio::select! {
-        () = drained => {}
-        () = tokio::time::sleep_until(deadline) => log_event!(warn, DRAIN_CUT, "closing connections with calls: the drain timeout has passed"),
-        () = shutdown.now.cancelled() => log_event!(warn, DRAIN_CUT, "closing connections with calls: a second signal arrived"),
-    }
+    let is_drained = tokio::select! {
+        () = drained => true,
+        () = tokio::time::sleep_until(deadline) => {
+            log_event!(warn, DRAIN_CUT, "closing connections with calls: the drain timeout has passed");
+            false
+        }
+        () = shutdown.now.cancelled() => {
+            log_event!(warn, DRAIN_CUT, "closing connections with calls: SIGINT arrived while the service drained");
+            false
+        }
+    };
     cut.cancel();
     sweep.abort();
-    deadline
+    (deadline, is_drained)
 }
 
 /// Turns a connection into one of TLS, if its client takes part in time.

@@ -3,24 +3,26 @@
 mod deliveries;
 mod ended;
 mod events;
+mod facts;
+mod grants;
 pub(super) mod key_checks;
 mod quotas;
+mod readiness;
 mod tables;
 mod turn;
 mod walk;
 
 use std::time::Duration;
 
+pub use facts::ServerFacts;
+pub use grants::Grants;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 pub use turn::{PruneTurn, Pruned, Retention};
 
-use super::sql::SqliteFile;
 use super::sql::database::Database;
 use super::sql::error::StoreError;
-use super::sql::migration::views::RoleProblem;
-use super::sql::migration::{self, ENCODING, check_encoding};
+use super::sql::migration;
 use super::sql::retry::retry;
-use super::within;
 use crate::domain::command::REMEMBERED_FOR;
 use crate::domain::secret::verification::{COUNT_WINDOW, WRONG_CODES_WINDOW};
 
@@ -98,17 +100,24 @@ impl Maintenance {
         self.0.is_embedded()
     }
 
-    /// Migrates the schema to its newest version; waits if another process is doing so.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
+    /// Migrates the schema to its newest version; waits if another process is doing so. Returns the migrations that it has applied.
+    pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         let connections = self.0.for_migrations().await;
-        migration::migrate(&connections).await?;
-        if let Some(role) = self.0.reader_role() {
-            migration::views::create(&connections, role).await?;
-        }
+        let migrating = async {
+            let applied = migration::migrate(&connections).await?;
+            if let Some(role) = self.0.reader_role() {
+                migration::views::create(&connections, role).await?;
+            }
+            Ok(applied)
+        };
+        let migrated = match migrating.await {
+            Ok(applied) => Ok(applied),
+            Err(error) => Err(self.explain_migration(error).await),
+        };
         if !self.0.is_embedded() {
             connections.close().await?;
         }
-        Ok(())
+        migrated
     }
 
     /// Logs one line if a newer release has migrated the schema, and one if the views of the role for reads are not of this release.
@@ -132,68 +141,6 @@ impl Maintenance {
                 role,
                 "the views of store.reader_role are those of another release, or missing"
             );
-        }
-        Ok(())
-    }
-
-    /// Returns whether the database takes writes and has every migration that this release knows.
-    pub async fn is_ready(&self) -> Result<bool, StoreError> {
-        let look = async {
-            self.0.learn_time().await?;
-            Ok(self.is_writable().await? && migration::at_head(&self.0.upkeep).await?)
-        };
-        within(READINESS_LIMIT, look).await
-    }
-
-    /// Returns the reason why reads of calls cannot be made as their role, if there is one.
-    pub async fn problem_of_reader_role(&self) -> Result<Option<RoleProblem>, StoreError> {
-        let Some(role) = self.0.reader_role() else { return Ok(None) };
-        let look = async {
-            let problem = migration::views::problem(&self.0.upkeep, role).await?;
-            if problem.is_none() {
-                self.0.try_reader().await?;
-            }
-            Ok(problem)
-        };
-        within(READINESS_LIMIT, look).await
-    }
-
-    /// Returns whether there is a schema. Returns an error if texts cannot have every character, or if the database takes
-    /// no writes; then its connections are closed, since they still take none when the database takes writes again.
-    async fn is_writable(&self) -> Result<bool, StoreError> {
-        let backend = self.0.backend();
-        let sql = if backend == DbBackend::Postgres {
-            format!(
-                "SELECT to_regclass('seaql_migrations') IS NOT NULL AS has_schema,
-                current_setting('transaction_read_only') = 'on' AS read_only, {ENCODING}"
-            )
-        } else {
-            "SELECT count(*) > 0 AS has_schema, false AS read_only, 'UTF8' AS encoding
-                FROM sqlite_master WHERE name = 'seaql_migrations'"
-                .to_owned()
-        };
-        let row = self.0.upkeep.query_one_raw(Statement::from_string(backend, sql)).await?;
-        let row = row.ok_or_else(|| StoreError::Refused("the query for the schema returned no row".to_owned()))?;
-        check_encoding(row.try_get("", "encoding")?)?;
-        if row.try_get("", "read_only")? {
-            self.0.replace_connections();
-            return Err(StoreError::Unavailable("it takes no writes; check whether it is a standby".to_owned()));
-        }
-        self.try_file().await?;
-        Ok(row.try_get("", "has_schema")?)
-    }
-
-    /// Writes to a file whose latest write failed, so that readiness shows a full disk, or a lock of another program,
-    /// until writes succeed again.
-    async fn try_file(&self) -> Result<(), StoreError> {
-        if self.0.write.file().is_some_and(SqliteFile::refuses_writes) {
-            let transaction = self.0.begin_write().await?;
-            let row =
-                transaction.query_one_raw(Statement::from_string(DbBackend::Sqlite, "PRAGMA user_version")).await?;
-            let version: i32 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
-            // The value of user_version has no meaning; it changes because SQLite writes nothing if nothing changes.
-            transaction.execute_unprepared(&format!("PRAGMA user_version = {}", version.wrapping_add(1))).await?;
-            transaction.commit().await?;
         }
         Ok(())
     }

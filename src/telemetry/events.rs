@@ -148,14 +148,18 @@ events! {
         "The lease of the publisher expires by itself."
 ;
 "database":
+    DATABASE_AWAITED "database.awaited" [warn] (problem wait_ms)
+        "A command waits for the database, for so long at most."
+    MIGRATION_APPLIED "migration.applied" [info] (migration duration_ms)
+        "A migration was applied."
+    MIGRATION_WAITS "migration.waits" [warn] (attempts)
+        "A migration waits for a lock of another transaction; it is tried again."
     SCHEMA_NEWER "schema.newer" [warn] (migrations)
         "A newer release has migrated the schema; this release continues to use it."
     SCHEMA_VERSION_UNREAD "schema.version_unread" [debug] (error)
         "The version of the schema could not be read."
     READER_VIEWS_DIFFER "schema.reader_views_differ" [warn] (role)
         "The views of store.reader_role are those of another release, or missing."
-    TOKEN_KEYS_NOT_COMPARED "token_keys.not_compared" [warn] (error)
-        "token.keys is compared with the database when that answers."
     SIGNING_NOT_NOTED "token_keys.signing_not_noted" [warn] (error)
         "The use of the first token key was not recorded; the next check records it."
     STANDBY_USED "standby.used" [info] ()
@@ -250,6 +254,8 @@ events! {
         "Connections with calls are closed: the drain timeout has passed, or a second signal came."
     ENDED "server.ended" [info warn] ()
         "The service has ended; WARN if not in order."
+    PROCESS_FAILED "process.failed" [error] (exit_code)
+        "The process ends because of this, with the exit code."
     PANICKED "process.panicked" [error] (location)
         "Code panicked at this place. The panic's own text may quote a value and is not logged."
     LOG_LINES_LOST "log.lines_lost" [warn] (lost)

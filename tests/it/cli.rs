@@ -2,9 +2,11 @@
 //! people's clients, stopped by notifications, and killed.
 
 mod admin;
+mod backup;
 mod commands;
 mod connection_age;
 mod crash;
+mod doctor;
 #[cfg(target_os = "linux")]
 mod faults;
 mod first_steps;
@@ -23,6 +25,7 @@ mod restart;
 mod secrets;
 mod server;
 mod shutdown;
+mod startup;
 mod tls;
 mod tools;
 mod traces;

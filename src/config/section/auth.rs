@@ -87,8 +87,7 @@ fn grant_problems(name: &str, account: &str, permissions: &[String]) -> Vec<Stri
         refused.push("permissions must name at least one permission".to_owned());
     }
     for permission in permissions.iter().filter(|permission| Permission::from_name(permission).is_none()) {
-        let known = Permission::ALL.map(Permission::name).join(", ");
-        refused.push(format!("there is no permission {permission:?}: it must be \"*\" or one of {known}"));
+        refused.push(Permission::unknown(permission));
     }
     refused
 }

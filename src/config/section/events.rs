@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use crate::config::error::{Checked, Problems};
-use crate::config::parameters::refuse_unknown;
+use crate::config::parameters::{has_raw_password, not_a_url, refuse_unknown};
 use crate::config::value;
 
 const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
@@ -115,7 +115,8 @@ struct Server {
 fn check_url(url: &str) -> Result<Server, String> {
     const EXPECTED: &str =
         "must be nats://HOST:PORT or tls://HOST:PORT, with USER:PASSWORD@ or TOKEN@ where needed; several with commas";
-    let url = Url::parse(url).map_err(|_| EXPECTED)?;
+    let url = Url::parse(url)
+        .map_err(|error| if has_raw_password(url) { not_a_url(url, &error) } else { EXPECTED.to_owned() })?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or(EXPECTED)?;
     if !matches!(url.scheme(), "nats" | "tls") || url.fragment().is_some() || !matches!(url.path(), "" | "/") {
         return Err(EXPECTED.to_owned());

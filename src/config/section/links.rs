@@ -3,39 +3,74 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Host, Url};
 
 use crate::config::error::{Checked, Problems, Reported};
+use crate::config::value;
 use crate::domain::kind::{Kind, PerKind};
 use crate::domain::secret::token::Token;
 
 /// The placeholder of the token in a link template.
 pub const TOKEN_PLACEHOLDER: &str = "{token}";
 
-/// The link template of each kind: an http(s) URL with `{token}` once.
+const ALLOW_LOCALHOST: &str = "allow_localhost";
+
+/// The settings of links.
 #[derive(Clone, Debug)]
-pub struct LinksConfig(pub PerKind<String>);
+pub struct LinksConfig {
+    /// The template of each kind: an http(s) URL with `{token}` once.
+    pub templates: PerKind<String>,
+    /// Whether real mail may have links, and a sender, that lead to the machine of the recipient.
+    pub allow_localhost: bool,
+}
 
 impl LinksConfig {
     /// Returns the link of an invitation of a kind that carries a token.
     pub fn link(&self, kind: Kind, token: &Token) -> String {
-        self.0.get(kind).replace(TOKEN_PLACEHOLDER, token.reveal())
+        self.templates.get(kind).replace(TOKEN_PLACEHOLDER, token.reveal())
+    }
+
+    /// Returns the kinds whose links lead to the machine of whoever follows them.
+    pub(in crate::config) fn on_localhost(&self) -> Vec<Kind> {
+        let is_local = |(kind, template): (Kind, &String)| is_localhost(template).then_some(kind);
+        self.templates.iter().filter_map(is_local).collect()
     }
 }
 
-/// The templates by the code of their kind.
+/// Returns whether the host of a template is a loopback address or `localhost`.
+fn is_localhost(template: &str) -> bool {
+    let url = Url::parse(&template.replace(TOKEN_PLACEHOLDER, "x")).ok();
+    match url.as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => is_local_name(name),
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(Host::Ipv6(address)) => address.is_loopback() || address.is_unspecified(),
+        None => false,
+    }
+}
+
+/// Returns whether a name is `localhost`, or below it.
+pub(in crate::config) fn is_local_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// The templates by the code of their kind, and `allow_localhost`.
 #[derive(Deserialize, Serialize)]
 #[serde(transparent)]
 pub(in crate::config) struct RawLinks(BTreeMap<String, String>);
 
 impl Default for RawLinks {
     fn default() -> Self {
-        Self(Kind::ALL.into_iter().map(|kind| (kind.code().to_owned(), String::new())).collect())
+        let keys = Kind::ALL.into_iter().map(Kind::code).chain([ALLOW_LOCALHOST]);
+        Self(keys.map(|key| (key.to_owned(), String::new())).collect())
     }
 }
 
 impl RawLinks {
     pub(in crate::config) fn validate(mut self, problems: &mut Problems) -> Checked<LinksConfig> {
+        let allow_localhost = self.0.remove(ALLOW_LOCALHOST).unwrap_or_default();
+        let choices = [("true", true), ("false", false)];
+        let allow_localhost = value::choice(problems, "links.allow_localhost", &allow_localhost, &choices);
         let links = PerKind::from_fn(|kind| {
             let template = self.0.remove(kind.code()).unwrap_or_default();
             problems.check(&format!("links.{}", kind.code()), parse_template(template))
@@ -44,7 +79,7 @@ impl RawLinks {
         if links.iter().any(|(_, link)| link.is_err()) {
             return Err(Reported);
         }
-        Ok(LinksConfig(links.map(Result::unwrap_or_default)))
+        Ok(LinksConfig { templates: links.map(Result::unwrap_or_default), allow_localhost: allow_localhost? })
     }
 }
 

@@ -22,6 +22,9 @@ pub enum LogFormat {
     Json,
 }
 
+const FORMATS: [(&str, LogFormat); 3] =
+    [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+
 /// The calls that have a line in the log. Problems and slow calls always have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoggedCalls {
@@ -34,7 +37,7 @@ pub enum LoggedCalls {
 }
 
 /// The settings of the log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// The filter, in the syntax of `EnvFilter`.
     pub level: String,
@@ -47,7 +50,7 @@ pub struct LogConfig {
 /// The most calls that one line may stand for.
 const MAX_SHARE: u64 = 1_000_000;
 
-#[derive(Default, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawLog {
     level: String,
@@ -56,29 +59,30 @@ pub(in crate::config) struct RawLog {
 }
 
 impl RawLog {
+    /// Returns the settings as far as they can be used.
+    pub(in crate::config) fn usable(&self) -> LogConfig {
+        let validated = self.clone().validate(&mut Problems::default());
+        validated.unwrap_or_else(|_| LogConfig::of_format(Some(&self.format)))
+    }
+
     pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<LogConfig> {
         let RawLog { level, format, calls } = self;
         let level = problems.check("log.level", parse_level(level));
-        let format = value::choice(
-            problems,
-            "log.format",
-            &format,
-            &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)],
-        );
+        let format = value::choice(problems, "log.format", &format, &FORMATS);
         let calls = problems.check("log.calls", parse_calls(&calls));
         Ok(LogConfig { level: level?, format: format?, calls: calls? })
     }
 }
 
-fn parse_calls(calls: &str) -> Result<LoggedCalls, &'static str> {
-    let share =
-        |calls: &str| calls.strip_prefix("1/")?.parse().ok().filter(|calls: &NonZeroU64| calls.get() <= MAX_SHARE);
-    match calls {
-        "all" => Ok(LoggedCalls::All),
-        "problems" => Ok(LoggedCalls::Problems),
-        other => share(other)
-            .map(LoggedCalls::OneOf)
-            .ok_or("must be \"all\", \"problems\", or one of so many such as \"1/100\", up to \"1/1000000\""),
+impl LogConfig {
+    /// Returns the settings of a log for which nothing but its format may be known.
+    pub(in crate::config) fn of_format(format: Option<&str>) -> Self {
+        let known = FORMATS.iter().find(|(name, _)| Some(*name) == format);
+        Self {
+            level: "info".to_owned(),
+            format: known.map_or(LogFormat::Auto, |(_, format)| *format),
+            calls: LoggedCalls::All,
+        }
     }
 }
 
@@ -92,5 +96,17 @@ fn parse_level(level: String) -> Result<String, String> {
     match EnvFilter::builder().parse(&level) {
         Ok(_) => Ok(level),
         Err(error) => Err(format!("must be a level or directives {example}: {error}")),
+    }
+}
+
+fn parse_calls(calls: &str) -> Result<LoggedCalls, &'static str> {
+    let share =
+        |calls: &str| calls.strip_prefix("1/")?.parse().ok().filter(|calls: &NonZeroU64| calls.get() <= MAX_SHARE);
+    match calls {
+        "all" => Ok(LoggedCalls::All),
+        "problems" => Ok(LoggedCalls::Problems),
+        other => share(other)
+            .map(LoggedCalls::OneOf)
+            .ok_or("must be \"all\", \"problems\", or one of so many such as \"1/100\", up to \"1/1000000\""),
     }
 }

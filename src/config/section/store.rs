@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::config::error::{Checked, Problems};
 use crate::config::value;
 
+mod encryption;
 pub(in crate::config) mod reread;
 mod url;
 
+pub use encryption::Encryption as StoreEncryption;
 pub use url::StoreUrl;
 
 /// The store when neither `store.url` nor `store.url_file` is set.
@@ -54,6 +56,8 @@ pub struct StoreConfig {
     pub reader_role: Option<String>,
     /// The password of the URLs that have none; `None` if none was given beside them.
     pub password: Option<SecretString>,
+    /// The encryption that completes the URLs.
+    pub encryption: StoreEncryption,
 }
 
 /// The configuration of the section, with the files that secrets came from.
@@ -82,15 +86,18 @@ pub(in crate::config) struct RawStore {
     read_url_file: Option<String>,
     reader_role: Option<String>,
     password_file: Option<String>,
+    sslmode: Option<String>,
+    ca_file: Option<String>,
 }
 
 impl RawStore {
     /// Parses the section.
     pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<ValidStore> {
         let RawStore { url, url_file, migrate_on_start, max_connections, lanes, queue, timeout, pooler, .. } = self;
-        let url = parse_source(problems, url, url_file);
-        let listen_url = parse_listen(problems, self.listen_url, self.listen_url_file);
-        let read_url = parse_url(problems, "store.read_url", self.read_url, self.read_url_file);
+        let encryption = StoreEncryption::parse(problems, self.sslmode, self.ca_file)?;
+        let url = parse_source(problems, (url, url_file), &encryption);
+        let listen_url = parse_listen(problems, (self.listen_url, self.listen_url_file), &encryption);
+        let read_url = parse_url(problems, "store.read_url", (self.read_url, self.read_url_file), &encryption);
         let password = parse_password_file(problems, self.password_file);
         let reader_role = self.reader_role.map(|role| parse_role(problems, role)).transpose();
         let pooler = value::choice(problems, "store.pooler", &pooler, &[("none", false), ("transaction", true)]);
@@ -117,6 +124,10 @@ impl RawStore {
         let lanes = resolve_lanes(problems, &url, lanes?, max_connections)?;
         let on_sqlite = matches!(url, StoreUrl::Sqlite(_));
         let reader_role = reader_role?;
+        if on_sqlite && encryption.is_set() {
+            let field = if encryption.sslmode.is_some() { "store.sslmode" } else { "store.ca_file" };
+            return problems.check(field, Err("is for PostgreSQL: a SQLite file has no connections"));
+        }
         if on_sqlite && reader_role.is_some() {
             return problems.check("store.reader_role", Err("is for PostgreSQL: a SQLite file has no roles"));
         }
@@ -132,6 +143,7 @@ impl RawStore {
             read_url,
             reader_role,
             password,
+            encryption,
         };
         problems.check("store.password_file", config.check_password())?;
         Ok(ValidStore { config, url_file, listen_url_file, read_url_file: read_url_file.flatten(), password_file })
@@ -148,8 +160,8 @@ enum Listen {
 
 fn parse_listen(
     problems: &mut Problems,
-    url: Option<String>,
-    file: Option<String>,
+    (url, file): (Option<String>, Option<String>),
+    encryption: &StoreEncryption,
 ) -> Checked<(Listen, Option<PathBuf>)> {
     let Some(secret) = value::secret(problems, "store.listen_url", url, file)? else {
         return Ok((Listen::Default, None));
@@ -158,7 +170,7 @@ fn parse_listen(
         return Ok((Listen::Off, secret.file));
     }
     let field = if secret.file.is_some() { "store.listen_url_file" } else { "store.listen_url" };
-    let url = problems.check(field, StoreUrl::parse(secret.value.expose_secret()))?;
+    let url = problems.check(field, StoreUrl::parse_with(secret.value.expose_secret(), encryption))?;
     Ok((Listen::At(url), secret.file))
 }
 
@@ -193,10 +205,10 @@ fn resolve_read(problems: &mut Problems, url: &StoreUrl, read: StoreUrl) -> Chec
 
 fn parse_source(
     problems: &mut Problems,
-    url: Option<String>,
-    url_file: Option<String>,
+    url: (Option<String>, Option<String>),
+    encryption: &StoreEncryption,
 ) -> Checked<(StoreUrl, Option<PathBuf>)> {
-    match parse_url(problems, "store.url", url, url_file)? {
+    match parse_url(problems, "store.url", url, encryption)? {
         Some(parsed) => Ok(parsed),
         None => problems.check("store.url", StoreUrl::parse(DEFAULT_URL)).map(|url| (url, None)),
     }
@@ -206,12 +218,12 @@ fn parse_source(
 fn parse_url(
     problems: &mut Problems,
     field: &str,
-    url: Option<String>,
-    url_file: Option<String>,
+    (url, url_file): (Option<String>, Option<String>),
+    encryption: &StoreEncryption,
 ) -> Checked<Option<(StoreUrl, Option<PathBuf>)>> {
     let Some(secret) = value::secret(problems, field, url, url_file)? else { return Ok(None) };
     let field = if secret.file.is_some() { format!("{field}_file") } else { field.to_owned() };
-    let url = problems.check(&field, StoreUrl::parse(secret.value.expose_secret()))?;
+    let url = problems.check(&field, StoreUrl::parse_with(secret.value.expose_secret(), encryption))?;
     Ok(Some((url, secret.file)))
 }
 

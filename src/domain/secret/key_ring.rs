@@ -58,7 +58,9 @@ pub enum KeyRingError {
     #[error("there must be at least one key")]
     Empty,
     /// An entry is not `id:base64 of 32 bytes`.
-    #[error("key number {0} is not `id:base64 of 32 bytes` with an id from 1 to 255")]
+    #[error(
+        "key number {0} is not `id:base64 of 32 bytes` with an id from 1 to 255; keys are separated by commas or line breaks"
+    )]
     Malformed(usize),
     /// Two entries have one id.
     #[error("the key id {0} occurs twice")]
@@ -82,10 +84,11 @@ impl BodyDigest {
 }
 
 impl KeyRing {
-    /// Parses `id:base64`, comma-separated; the first signs.
+    /// Parses `id:base64`, separated by commas or line breaks; the first signs.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
         let mut keys: Vec<Key> = Vec::new();
-        for (index, entry) in text.split(',').map(str::trim).enumerate().filter(|(_, entry)| !entry.is_empty()) {
+        for (index, entry) in text.split([',', '\n']).map(str::trim).enumerate().filter(|(_, entry)| !entry.is_empty())
+        {
             let key = Key::parse(entry).ok_or(KeyRingError::Malformed(index + 1))?;
             if keys.iter().any(|known| known.id == key.id) {
                 return Err(KeyRingError::Repeated(key.id));

@@ -33,6 +33,17 @@ impl SmtpEndpoint {
         Self { server, tls, hello: ClientId::Domain(helo.to_owned()), timeout }
     }
 
+    /// Returns the address of the server, and how connections to it are made.
+    pub(crate) fn describe(&self) -> String {
+        let encryption = match self.server.encryption {
+            Encryption::None => "in the clear",
+            Encryption::Implicit => "with TLS",
+            Encryption::Starttls => "with STARTTLS",
+        };
+        let login = if self.server.credentials.is_some() { "the login is accepted" } else { "without a login" };
+        format!("{} answers, {encryption}, {login}", self.server.address())
+    }
+
     /// Connects, encrypts and authenticates. Nothing of a message, and no password, is sent before the connection is as
     /// safe as it has to be.
     pub(crate) async fn open(&self) -> Result<SmtpConnection, SendError> {

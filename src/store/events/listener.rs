@@ -78,8 +78,12 @@ async fn listen_always(login: &Login, notifications: &Notifications, process: &s
         if is_login_refused(&error) {
             login.note_refused(attempt);
         }
-        // The text of an error may name the database's address, but never its password.
-        log_limiter.warn("listen", &error);
+        let failure = match &error {
+            // The library tries for a while where the server has no connection left, and does not say so.
+            sqlx::Error::PoolTimedOut => login.try_connect(ANSWER_TIMEOUT).await.err(),
+            error => Some(login.failure(error)),
+        };
+        log_limiter.warn("listen", &failure.map_or_else(|| error.to_string(), |failure| failure.to_string()));
         sleep(RETRY_DELAY).await;
     }
 }

@@ -1,5 +1,6 @@
 //! The connections: one database, with a pool for reads and a pool for writes, and perhaps those to a standby of it.
 
+mod connect_failure;
 pub(in crate::store) mod login;
 mod postgres;
 pub(in crate::store) mod read_scope;
@@ -12,7 +13,10 @@ use std::time::{Duration, Instant};
 use sea_orm::sqlx::ConnectOptions;
 use sea_orm::sqlx::postgres::PgPoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, SqlxPostgresConnector, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr, SqlxError, SqlxPostgresConnector,
+    Statement,
+};
 use tokio::sync::{Semaphore, watch};
 
 use super::error::StoreError;
@@ -24,6 +28,7 @@ use crate::domain::reach::Reach;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::private_file;
+pub use connect_failure::{ConnectFailure, ConnectProblem, Place};
 use login::Login;
 pub use postgres::{ChangedLogins, PostgresOptions};
 use postgres::{STATEMENTS, Server};
@@ -83,12 +88,27 @@ impl Database {
             .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging();
         let options = |max_connections| PoolOptions { max_connections, acquire_timeout: timeout };
-        let write = Pool::sqlite(options(1), connect.clone()).await.map_err(OpenError::Database)?;
+        let failed = |error| OpenError::Database(path.display().to_string(), text_of(&error));
+        let write = Pool::sqlite(options(1), connect.clone()).await.map_err(failed)?;
         let connect = connect.create_if_missing(false).pragma("cache_size", READER_CACHE);
-        let read = Pool::sqlite(options(max_connections), connect).await.map_err(OpenError::Database)?;
+        let read = Pool::sqlite(options(max_connections), connect).await.map_err(failed)?;
+        Ok(Self::of_file(read, write, max_connections, clock, Some(lock)))
+    }
+
+    /// Opens a SQLite file that another process may have open, to read it. Nothing can be written.
+    pub async fn sqlite_beside(path: &Path, timeout: Duration, clock: Clock) -> Result<Self, OpenError> {
+        let connect = SqliteConnectOptions::new().filename(path).create_if_missing(false).read_only(true);
+        let connect = connect.busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
+        let options = PoolOptions { max_connections: 1, acquire_timeout: timeout };
+        let read = Pool::sqlite(options, connect).await;
+        let read = read.map_err(|error| OpenError::Database(path.display().to_string(), text_of(&error)))?;
+        Ok(Self::of_file(read.clone(), read, 1, clock, None))
+    }
+
+    fn of_file(read: Pool, write: Pool, max_connections: u32, clock: Clock, lock: Option<SqliteLock>) -> Self {
         let (upkeep, read_turns, lock_wait_permits) =
             (read.clone(), ReadTurns::of_file(max_connections), share(max_connections, 4));
-        Ok(Self {
+        Self {
             read,
             write,
             upkeep,
@@ -100,9 +120,9 @@ impl Database {
             reads_standby: false,
             lock_wait_permits,
             clock,
-            lock: Some(lock),
+            lock,
             refused: watch::Sender::new(()),
-        })
+        }
     }
 
     /// Returns the same database, read from its standby, and the longest that a read may take there; `None` if there is no standby.
@@ -193,6 +213,42 @@ impl Database {
         Ok(self.reading_for(account).query_all_raw(statement).await?)
     }
 
+    /// Returns the server and the role; `None` on SQLite.
+    pub fn place(&self) -> Option<Place> {
+        self.primary.as_ref().map(|server| server.login.place())
+    }
+
+    /// Opens a connection for calls if there is none.
+    pub(in crate::store) async fn open_for_calls(&self) -> Result<(), DbErr> {
+        self.read.open_one().await
+    }
+
+    /// Connects once, beside the pools, to find out why these get no connection. A file is always there.
+    ///
+    /// # Errors
+    /// The reason, with the place and a remedy.
+    pub async fn try_connect(&self, limit: Duration) -> Result<(), ConnectFailure> {
+        match &self.primary {
+            Some(server) => server.login.try_connect(limit).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Connects to the servers of notifications and of lagging reads, if they are others, and returns what came of it, by the key of
+    /// their URL.
+    pub async fn try_others(&self, limit: Duration) -> Vec<(&'static str, Place, Result<(), ConnectFailure>)> {
+        let own = self.place();
+        let standby = self.standby.as_ref().map(|server| &server.login);
+        let logins = [("store.listen_url", self.listen.as_ref()), ("store.read_url", standby)];
+        let mut tried = Vec::new();
+        for (key, login) in logins {
+            if let Some(login) = login.filter(|login| Some(login.place()) != own) {
+                tried.push((key, login.place(), login.try_connect(limit).await));
+            }
+        }
+        tried
+    }
+
     /// Closes all connections before their next use.
     pub(in crate::store) fn replace_connections(&self) {
         self.upkeep.replace_all();
@@ -221,7 +277,7 @@ impl Database {
 
     /// Returns whether the database is a file that only this process uses.
     pub fn is_embedded(&self) -> bool {
-        self.lock.is_some()
+        self.backend() == DbBackend::Sqlite
     }
 
     /// Closes the connections, the reading ones first, so that SQLite folds its log into the file.
@@ -252,6 +308,19 @@ async fn close(pool: Option<Pool>) {
     }
 }
 
+/// Returns the text of an error of SQLite, whose sentences about a file are fixed ones.
+fn text_of(error: &DbErr) -> String {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error)) => match error.as_ref() {
+            SqlxError::Database(error) => {
+                format!("{} (SQLite code {})", error.message(), error.code().unwrap_or_default())
+            }
+            other => other.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
 /// Returns permits for a part of the connections, at least one.
 fn share(max_connections: u32, parts: u32) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(usize::try_from(max_connections / parts).unwrap_or(1).max(1)))
@@ -264,9 +333,14 @@ pub enum OpenError {
     #[error("{0} is in use by another process of this service: stop it, or choose another file with store.url")]
     InUse(String),
     /// A file or folder cannot be created.
-    #[error("{0}: {1}")]
+    #[error(
+        "{0} cannot be created: {1}: make its folder writable, as by mounting a volume, or choose another file with store.url"
+    )]
     File(String, std::io::Error),
-    /// The database refuses the connection.
-    #[error("the database cannot be opened: {0}")]
-    Database(DbErr),
+    /// The database refuses the connection. Errors of SQLite name no secret, and no place.
+    #[error("{0} cannot be opened as a database: {1}: check store.url, or restore a backup")]
+    Database(String, String),
+    /// The library does not take a URL that the configuration takes. Its own text may repeat a part of the URL.
+    #[error("store.url, store.listen_url or store.read_url is no URL that the driver of PostgreSQL understands")]
+    Url,
 }

@@ -12,8 +12,8 @@ pub enum StoreError {
     /// Another transaction was faster: load, decide and save again.
     #[error("a concurrent transaction changed the same rows; try again")]
     Conflict,
-    /// The database cannot be reached, or takes no writes. A write may or may not have happened.
-    #[error("the database does not answer: {0}")]
+    /// The database cannot be reached, or takes no writes: a whole sentence. A write may or may not have happened.
+    #[error("{0}")]
     Unavailable(String),
     /// A statement took too long and was given up. A write may or may not have happened.
     #[error("the database does not answer in time")]
@@ -33,6 +33,9 @@ pub enum StoreError {
          ENCODING 'UTF8'"
     )]
     Encoding(String),
+    /// The role that logs in lacks a permission. The text is the sentence of the server.
+    #[error("the database denies permission: {0}")]
+    Forbidden(String),
     /// The role for reads of calls cannot be used.
     #[error("store.reader_role: {0}")]
     Role(RoleProblem),
@@ -56,8 +59,13 @@ pub enum StoreError {
 /// The SQLSTATEs of `lock_timeout` and of `statement_timeout`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 const QUERY_CANCELED: &str = "57014";
+/// The SQLSTATE of a statement for which the role has no permission.
+const FORBIDDEN: &str = "42501";
 /// The SQLSTATE of a write on a server that takes none.
 const READ_ONLY: &str = "25006";
+
+const NO_CONNECTION: &str = "no connection to the database was free in time; \
+    `invitation-service doctor` compares store.max_connections with the limits of the server";
 
 /// The class of the SQLSTATEs with which a server refuses a login.
 const LOGIN_REFUSED: &str = "28";
@@ -79,7 +87,7 @@ impl StoreError {
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         match &error {
-            DbErr::ConnectionAcquire(_) => Self::Unavailable("no connection of the pool was free in time".to_owned()),
+            DbErr::ConnectionAcquire(_) => Self::Unavailable(NO_CONNECTION.to_owned()),
             DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => from_runtime(runtime),
             // Every other error is between this program and SeaORM, whatever the database.
             other => Self::Refused(other.to_string()),
@@ -101,16 +109,16 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
                 StoreError::Slow
             } else if is_outage_code_of_file(&code) {
                 // These messages of SQLite are fixed texts, such as "database or disk is full".
-                StoreError::Unavailable(format!("{} (code {code})", database.message()))
+                let said = database.message();
+                StoreError::Unavailable(format!("the file of the database cannot be used: {said} (SQLite code {code})"))
             } else if code == PROTOCOL_VIOLATION && database.message().contains("startup parameter") {
                 StoreError::Unavailable(format!("{}: set store.pooler = \"transaction\"", database.message()))
-            } else if code.len() == 5 && code.starts_with(LOGIN_REFUSED) {
-                StoreError::Unavailable(format!("the server refuses the login (code {code})"))
             } else if is_outage(&code) {
-                StoreError::Unavailable(format!("code {code}"))
+                StoreError::Unavailable(format!("the database cannot serve: {} (SQLSTATE {code})", database.message()))
+            } else if code == FORBIDDEN {
+                StoreError::Forbidden(format!("{} (SQLSTATE {code})", database.message()))
             } else {
-                // The message may quote a row's values, so only the code and the constraint leave this module.
-                StoreError::Refused(format!("code {code}, constraint {}", database.constraint().unwrap_or("-")))
+                StoreError::Refused(refusal(&code, database.message(), database.constraint()))
             }
         }
         SqlxError::Io(error) if error.kind() == io::ErrorKind::TimedOut => StoreError::Slow,
@@ -119,10 +127,21 @@ fn from_runtime(error: &RuntimeErr) -> StoreError {
         | SqlxError::Protocol(_)
         | SqlxError::PoolTimedOut
         | SqlxError::PoolClosed
-        | SqlxError::WorkerCrashed => StoreError::Unavailable(error.to_string()),
-        // The pool's own check of a connection.
+        | SqlxError::WorkerCrashed => StoreError::Unavailable(format!("the connection to the database broke: {error}")),
+        // The failure of a login, or the pool's own check of a connection.
         SqlxError::Configuration(reason) => StoreError::Unavailable(reason.to_string()),
         other => StoreError::Refused(other.to_string()),
+    }
+}
+
+/// Returns the text of a refusal. The sentences of the server about names, such as those of columns (class 42), and constraints (23)
+/// quote no value of a row; all others may.
+fn refusal(code: &str, said: &str, constraint: Option<&str>) -> String {
+    let is_safe = code.len() == 5 && ["42", "23"].iter().any(|class| code.starts_with(class));
+    match (is_safe, constraint) {
+        (true, _) => format!("{said} (SQLSTATE {code})"),
+        (false, Some(constraint)) => format!("it would break the constraint {constraint} (code {code})"),
+        (false, None) => format!("its sentence may quote values of rows and is left out (code {code})"),
     }
 }
 

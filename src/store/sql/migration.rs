@@ -6,6 +6,7 @@ mod sqlite_statistics;
 pub(in crate::store) mod views;
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use sea_orm::sea_query::{ColumnDef, Index, Table, TableCreateStatement};
 use sea_orm::{
@@ -13,12 +14,19 @@ use sea_orm::{
     Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, seaql_migrations};
+use tokio::time::sleep;
 
 use super::error::StoreError;
 use super::rows_param::index_key;
 
 /// The key of the advisory lock; any number that no other advisory lock of the database has.
 const MIGRATION_LOCK: i64 = 0x1417_5e1f;
+
+/// The longest that a statement of a migration waits for a lock: whoever comes behind it waits as long.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '3s'";
+/// The number of times that a migration is tried whose statement did not get its lock, and the pause in between.
+const LOCK_ATTEMPTS: usize = 20;
+const LOCK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Drops the prepared statements of a session.
 const DEALLOCATE: &str = "DEALLOCATE ALL";
@@ -37,22 +45,79 @@ impl MigratorTrait for Migrator {
 /// The table that names the applied migrations.
 const APPLIED: &str = "seaql_migrations";
 
+/// All tables of the newest schema.
+pub(in crate::store) const TABLES: [&str; 28] = [
+    APPLIED,
+    "acceptance",
+    "api_key",
+    "api_key_position",
+    "autojoin_domain",
+    "engagement",
+    "erasure",
+    "event",
+    "follower",
+    "invitation",
+    "invitation_group",
+    "key_check",
+    "label",
+    "organization_grant",
+    "outbox",
+    "prune_walk",
+    "pruned_events",
+    "quota",
+    "quota_hold",
+    "recipient",
+    "request",
+    "resume_key",
+    "slot",
+    "verification",
+    "verification_budget",
+    "webhook_attempt",
+    "webhook_endpoint",
+    "webhook_message",
+];
+
 /// Migrates the schema to its newest version. Of several processes that start at once one migrates and the others wait
 /// for it.
 ///
 /// SeaORM's own runner is not used: on SQLite it applies a migration and notes it in separate commits, so that a process that
 /// is killed in between leaves a file that no later start can migrate, and it refuses a schema that a newer release has
 /// migrated, so that no release could be rolled back.
-pub(in crate::store) async fn migrate(db: &DatabaseConnection) -> Result<(), StoreError> {
-    while apply_next(db).await? {}
+///
+/// Returns the migrations that were applied.
+pub(in crate::store) async fn migrate(db: &DatabaseConnection) -> Result<Vec<String>, StoreError> {
+    let (mut applied, mut attempts) = (Vec::new(), 0);
+    loop {
+        let began = Instant::now();
+        match apply_next(db).await {
+            Ok(None) => break,
+            Ok(Some(migration)) => {
+                let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                log_event!(info, MIGRATION_APPLIED, migration, duration_ms, "migration applied");
+                applied.push(migration);
+                attempts = 0;
+            }
+            Err(StoreError::Locked) if attempts < LOCK_ATTEMPTS => {
+                attempts += 1;
+                log_event!(
+                    warn,
+                    MIGRATION_WAITS,
+                    attempts,
+                    "a migration waits for a lock of another transaction; it is tried again"
+                );
+                sleep(LOCK_PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
     if db.get_database_backend() == DbBackend::Sqlite {
         sqlite_statistics::assume_large_tables(db).await?;
     }
-    Ok(())
+    Ok(applied)
 }
 
-/// Applies the first migration that is missing and notes it, both in one transaction. Returns false if none is missing.
-async fn apply_next(db: &DatabaseConnection) -> Result<bool, StoreError> {
+/// Applies the first migration that is missing and notes it, both in one transaction. Returns `None` if none is missing.
+async fn apply_next(db: &DatabaseConnection) -> Result<Option<String>, StoreError> {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let options = TransactionOptions {
         sqlite_transaction_mode: (!is_postgres).then_some(SqliteTransactionMode::Immediate),
@@ -66,7 +131,8 @@ async fn apply_next(db: &DatabaseConnection) -> Result<bool, StoreError> {
             .execute_unprepared(&format!("SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {DEALLOCATE}"))
             .await?;
         // The lock ends with the transaction, so a killed process blocks no other.
-        let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+        // Another process may migrate for as long as it takes, so the limit holds for what follows.
+        let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {LOCK_TIMEOUT}");
         transaction.execute_unprepared(&lock).await?;
         let encoding = Statement::from_string(DbBackend::Postgres, format!("SELECT {ENCODING}"));
         let row = transaction.query_one_raw(encoding).await?;
@@ -76,7 +142,7 @@ async fn apply_next(db: &DatabaseConnection) -> Result<bool, StoreError> {
     let migrations = Migrator::migrations();
     let Some(next) = migrations.iter().find(|migration| !applied.contains(migration.name())) else {
         transaction.rollback().await?;
-        return Ok(false);
+        return Ok(None);
     };
     next.up(&SchemaManager::new(&transaction)).await?;
     note(&transaction, next.name()).await?;
@@ -84,7 +150,7 @@ async fn apply_next(db: &DatabaseConnection) -> Result<bool, StoreError> {
         transaction.execute_unprepared(DEALLOCATE).await?;
     }
     transaction.commit().await?;
-    Ok(true)
+    Ok(Some(next.name().to_owned()))
 }
 
 /// Returns an error if texts of an encoding cannot have every character.
@@ -138,8 +204,16 @@ pub(in crate::store) async fn newer<C: ConnectionTrait>(db: &C) -> Result<Vec<St
     Ok(applied.into_iter().collect())
 }
 
-/// Returns whether every migration that this program knows is applied. Newer ones do no harm (expand/contract).
-pub(in crate::store) async fn at_head<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
+/// Returns the migrations that this program knows and the schema lacks. Newer ones do no harm (expand/contract).
+pub(in crate::store) async fn pending<C: ConnectionTrait>(db: &C) -> Result<Vec<String>, DbErr> {
+    let applied = if has_table(db, APPLIED).await? { versions(db).await? } else { BTreeSet::new() };
+    let known = Migrator::migrations();
+    let missing = known.iter().map(|migration| migration.name()).filter(|name| !applied.contains(*name));
+    Ok(missing.map(str::to_owned).collect())
+}
+
+/// Returns whether the schema has every migration that this program knows.
+pub(in crate::store) async fn is_at_head<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     let applied = versions(db).await?;
     Ok(Migrator::migrations().iter().all(|migration| applied.contains(migration.name())))
 }

@@ -135,6 +135,14 @@ impl Pool {
         Ok(Self::Sqlite { pool, file, warm: Warm::new() })
     }
 
+    /// Opens a connection to a server if there is none.
+    pub(in crate::store) async fn open_one(&self) -> Result<(), DbErr> {
+        match self {
+            Self::Postgres { pool, .. } if pool.size() == 0 => self.acquire().await.map(drop),
+            Self::Postgres { .. } | Self::Sqlite { .. } => Ok(()),
+        }
+    }
+
     async fn acquire(&self) -> Result<Connection, DbErr> {
         let connection = match self {
             Self::Postgres { health, limit, local, warm, .. } => {

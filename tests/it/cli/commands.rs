@@ -11,8 +11,9 @@ const KEY: &str = "7:c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IDEyMzQ=";
 #[tokio::test(crate = "crate::support::limit")]
 async fn check_config_shows_what_counts_and_no_secret() {
     let folder = folder();
-    let url =
-        format!("postgres://app:{PASSWORD}@db.example:5433/invitations?sslmode=verify-full&sslrootcert={PASSWORD}");
+    let url = format!(
+        "postgres://app:{PASSWORD}@db.example:5433/invitations?sslmode=verify-full&application_name={PASSWORD}"
+    );
     let file = folder.path().join("service.toml");
     fs::write(&file, "[grpc]\nlisten = \"127.0.0.1:1\"\nrequest_timeout = \"9s\"\n").unwrap();
     let environment = [

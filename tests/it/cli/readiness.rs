@@ -31,7 +31,7 @@ async fn health_exits_with_0_only_when_what_was_asked_for_serves() {
     refusal(&ask(&["--service", "invitation.v1.Nothing"]).await);
     server.stop().await;
     let text = refusal(&ask(&[]).await);
-    assert!(text.contains("no connection"), "{text}");
+    assert!(text.contains("cannot be reached: Connection refused"), "{text}");
 }
 
 #[tokio::test(crate = "crate::support::limit")]

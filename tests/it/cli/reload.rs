@@ -67,7 +67,11 @@ async fn changed_mail_url_ends_the_pause_after_a_refused_login() {
     let (folder, sink) = (folder(), Sink::start(&[], &["AUTH PLAIN"], Tls::Never).await);
     let url = |password: &str| format!("smtp://user:{password}@127.0.0.1:{}", sink.port());
     let (path, text) = file(folder.path(), "mail-url", &url("outdated"));
-    let environment = [("INVITATION__MAIL__URL_FILE", text.as_str()), ("INVITATION__MAIL__STARTTLS", "none")];
+    let environment = [
+        ("INVITATION__MAIL__URL_FILE", text.as_str()),
+        ("INVITATION__MAIL__STARTTLS", "none"),
+        ("INVITATION__LINKS__ALLOW_LOCALHOST", "true"),
+    ];
     let server = Server::ready(folder.path(), &[], &environment).await;
     invite(&server, "ann@example.org").await;
     server.logged("the mail server answered 535").await;

@@ -28,7 +28,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// The time that a call or a message is held beyond the signal: longer than an end takes that waits for nothing.
 const HELD: Duration = Duration::from_millis(1_500);
 
-/// Far longer than any test waits: only a second signal ends this.
+/// Far longer than any test waits: only SIGINT ends this.
 const LONG_DRAIN: [(&str, &str); 2] =
     [("INVITATION__GRPC__DRAIN_DELAY", "120s"), ("INVITATION__GRPC__DRAIN_TIMEOUT", "120s")];
 
@@ -78,11 +78,54 @@ async fn while_it_drains_it_serves_but_says_that_it_is_going() {
     assert_eq!(server.health("").await, ServingStatus::Serving, "it is alive");
     server.create().await.one().await.unwrap();
     let told = Instant::now();
-    server.signal("TERM").await;
-    assert_eq!(server.ended().await.code(), Some(0));
+    server.signal("INT").await;
+    assert_eq!(server.ended().await.code(), Some(5), "it says that it was cut short");
     assert!(told.elapsed() < AT_ONCE, "the second signal took {:?}", told.elapsed());
     let endpoint = format!("http://{}", server.address);
     refusal(&run(folder.path(), &["health", "--endpoint", &endpoint], &[]).await);
+}
+
+/// Kubelets repeat SIGTERM when they are restarted, and operators send SIGUSR1 to find out what a process does.
+#[tokio::test(crate = "crate::support::limit")]
+async fn repeated_sigterm_and_sigusr1_change_nothing() {
+    let folder = folder();
+    let mut server = Server::ready(folder.path(), &[], &LONG_DRAIN).await;
+    for name in ["USR1", "USR2"] {
+        server.signal(name).await;
+    }
+    assert!(timeout(AT_ONCE, server.exit()).await.is_err(), "it ended:\n{}", server.log());
+    server.create().await.one().await.unwrap();
+    for name in ["TERM", "TERM", "USR1", "HUP", "TERM"] {
+        server.signal(name).await;
+    }
+    server.until(ServingStatus::NotServing).await;
+    server.create().await.one().await.unwrap();
+    assert!(timeout(AT_ONCE, server.exit()).await.is_err(), "it ended:\n{}", server.log());
+    for name in ["INT", "TERM"] {
+        server.signal(name).await;
+    }
+    assert_eq!(server.ended().await.code(), Some(5));
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn call_that_outlives_the_drain_is_cut_and_the_exit_says_so() {
+    let folder = folder();
+    let limits = [("INVITATION__GRPC__DRAIN_TIMEOUT", "1s")];
+    let mut server = Server::ready(folder.path(), &[], &limits).await;
+    // A call whose message never comes is under way for as long as its client likes.
+    let channel = server.channel().await;
+    let mut grpc = Grpc::new(channel.clone());
+    grpc.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<pb::CreateConnectionInvitationRequest, pb::ConnectionInvitation>::default();
+    let path = "/invitation.v1.ConnectionInvitationService/CreateConnectionInvitation".parse().unwrap();
+    let body = futures_util::stream::pending();
+    let call = tokio::spawn(async move { grpc.client_streaming(Request::new(body), path, codec).await });
+    HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
+    tokio::time::sleep(AT_ONCE / 4).await;
+    server.signal("TERM").await;
+    assert_eq!(server.ended().await.code(), Some(5), "{}", server.log());
+    server.logged("the drain timeout has passed").await;
+    assert!(call.await.unwrap().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "crate::support::limit")]
@@ -151,7 +194,11 @@ async fn message_being_sent_is_settled_before_the_exit() {
     let released = Arc::new(Semaphore::new(0));
     let sink = Sink::that(&[("MESSAGE", Act::Hold(Arc::clone(&released)))]).await;
     let url = sink.url();
-    let environment = [("INVITATION__MAIL__URL", url.as_str()), ("INVITATION__MAIL__STARTTLS", "none")];
+    let environment = [
+        ("INVITATION__MAIL__URL", url.as_str()),
+        ("INVITATION__MAIL__STARTTLS", "none"),
+        ("INVITATION__LINKS__ALLOW_LOCALHOST", "true"),
+    ];
     let mut server = Server::ready(folder.path(), &[], &environment).await;
     let invitation = pb::UserInvitation {
         invited_email: "jane@example.org".to_owned(),

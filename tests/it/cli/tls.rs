@@ -95,7 +95,7 @@ async fn clients_that_trust_the_authority_are_served() {
     };
     assert_eq!(printed(&ask(&["--tls-ca", "ca.pem"]).await), "SERVING\n");
     let text = refusal(&ask(&[]).await);
-    assert!(text.contains("no connection") && text.contains("certificate"), "{text}");
+    assert!(text.contains("cannot be reached") && text.contains("certificate"), "{text}");
     let text = refusal(&ask(&["--tls-ca", "nowhere.pem"]).await);
     assert!(text.contains("cannot read nowhere.pem"), "{text}");
     let plain = format!("http://{}", server.address);

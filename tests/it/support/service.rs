@@ -15,7 +15,7 @@ use invitation_service::pb::redemption_service_client::RedemptionServiceClient;
 use invitation_service::pb::scope_service_client::ScopeServiceClient;
 use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
 use invitation_service::pb::webhook_service_client::WebhookServiceClient;
-use invitation_service::serve::{Listeners, ServeError, run};
+use invitation_service::serve::{Ended, Listeners, ServeError, run};
 use invitation_service::shutdown::Shutdown;
 use sea_orm::DatabaseConnection;
 use secrecy::ExposeSecret;
@@ -36,7 +36,7 @@ pub(crate) struct Service {
     pub(crate) clock: Clock,
     pub(crate) channel: Channel,
     pub(crate) shutdown: Shutdown,
-    pub(crate) task: JoinHandle<Result<(), ServeError>>,
+    pub(crate) task: JoinHandle<Result<Ended, ServeError>>,
     store: StoreUrl,
     kept: OnceCell<DatabaseConnection>,
 }
@@ -78,7 +78,7 @@ impl Service {
         let listeners = Listeners::bind(&config).await.unwrap();
         let address = listeners.grpc.local_addr().unwrap();
         let (shutdown, store) = (Shutdown::default(), config.store.url.clone());
-        let mut task = tokio::spawn(run(config, listeners, clock.clone(), shutdown.clone()));
+        let mut task = tokio::spawn(run(config, listeners, clock.clone(), shutdown.clone(), |_| {}));
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = tokio::select! {
             connected = endpoint.connect() => connected,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 
+use crate::auth::api_key::ApiKey;
 use crate::config::error::{Checked, Problems, Reported};
 use crate::config::value;
 
@@ -74,9 +75,23 @@ pub(super) fn read<E: FileEntry>(
     Ok(Some(EntryFile { path: path.into(), entries: parse(problems, path, &text)? }))
 }
 
+/// Describes the error of a file. The key itself may be in it: `api-key entry` prints it above the entry.
+fn describe(path: &str, text: &str, error: &toml::de::Error) -> String {
+    let is_key = |line: &str| {
+        let words = line.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '=')).map(str::trim);
+        words.filter(|word| !word.is_empty()).any(|word| ApiKey::parse(word).is_ok())
+    };
+    match text.lines().position(is_key) {
+        Some(before) => format!(
+            "{path}, line {} is an API key itself: give it to its caller, and leave only its [[api_key]] entry here",
+            before + 1
+        ),
+        None => format!("{path}, {}", value::describe_toml_error(text, error)),
+    }
+}
+
 fn parse<E: FileEntry>(problems: &mut Problems, path: &str, text: &str) -> Checked<Vec<E>> {
-    let parsed = toml::from_str::<E::File>(text)
-        .map_err(|error| format!("{path}, {}", value::describe_toml_error(text, &error)));
+    let parsed = toml::from_str::<E::File>(text).map_err(|error| describe(path, text, &error));
     let (table, max) = (E::TABLE, E::MAX);
     let raw = E::raw_entries(problems.check(E::FIELD, parsed)?);
     let count = raw.len();

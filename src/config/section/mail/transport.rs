@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use crate::config::parameters::refuse_unknown;
+use crate::config::parameters::{not_a_url, refuse_unknown};
 use crate::config::value;
 
 /// The transport of mail.
@@ -82,7 +82,7 @@ impl MailTransport {
 }
 
 fn parse_smtp(text: &str, encryption: Encryption) -> Result<SmtpServer, String> {
-    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| not_a_url(text, &error))?;
     refuse_unknown(&url, &[])?;
     // A raw `#`, `?` or `/` in a password silently cuts the URL short there.
     if url.fragment().is_some() || url.query().is_some() || !matches!(url.path(), "" | "/") || value::has_control(text)

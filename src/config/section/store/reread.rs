@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::url::has_password;
-use super::{StoreConfig, StoreUrl};
+use super::{StoreConfig, StoreEncryption, StoreUrl};
 
 /// The contents of the files that have changed; `None` where there is no file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,7 +23,7 @@ impl StoreConfig {
         let StoreUrl::Postgres(before) = &self.url else { return Ok(self.clone()) };
         let mut config = self.clone();
         if let Some(url) = texts.url {
-            let url = parse("store.url_file", url)?;
+            let url = parse("store.url_file", url, &self.encryption)?;
             // Notifications are waited for at the same place, unless another one was given.
             if self.listen_url.as_ref().is_some_and(|listen| listen.expose_secret() == before.expose_secret()) {
                 config.listen_url = Some(url.clone());
@@ -36,11 +36,11 @@ impl StoreConfig {
                 (None, _) | (Some(_), "off") => {
                     return Err("store.listen_url_file: \"off\" changes with a restart".into());
                 }
-                (Some(_), text) => Some(parse("store.listen_url_file", text)?),
+                (Some(_), text) => Some(parse("store.listen_url_file", text, &self.encryption)?),
             };
         }
         if let Some(text) = texts.read_url {
-            config.read_url = Some(parse("store.read_url_file", text)?);
+            config.read_url = Some(parse("store.read_url_file", text, &self.encryption)?);
         }
         if let Some(text) = texts.password {
             config.password = Some(parse_password(text).map_err(of_password)?);
@@ -68,8 +68,8 @@ fn of_password(problem: String) -> String {
     format!("store.password_file: {problem}")
 }
 
-fn parse(field: &str, text: &str) -> Result<SecretString, String> {
-    match StoreUrl::parse(text.trim()).map_err(|problem| format!("{field}: {problem}"))? {
+fn parse(field: &str, text: &str, encryption: &StoreEncryption) -> Result<SecretString, String> {
+    match StoreUrl::parse_with(text.trim(), encryption).map_err(|problem| format!("{field}: {problem}"))? {
         StoreUrl::Postgres(url) => Ok(url),
         StoreUrl::Sqlite(_) => {
             Err(format!("{field}: must stay a postgres:// URL: another kind of database needs a restart"))

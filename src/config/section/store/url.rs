@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use url::Url;
 
-use crate::config::parameters::refuse_unknown;
+use super::encryption::{Encryption, check_authorities};
+use crate::config::parameters::{has_raw_password, not_a_url, refuse_unknown};
 use crate::config::value;
 
 /// The parameters of a PostgreSQL URL that the library understands.
@@ -31,7 +32,11 @@ const PARAMETERS: [&str; 18] = [
     "options",
     "statement-cache-capacity",
 ];
-const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+pub(super) const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
+/// The names of the parameters of the encryption and of its authorities.
+pub(super) const MODE_NAMES: [&str; 2] = ["sslmode", "ssl-mode"];
+pub(super) const CA_NAMES: [&str; 3] = ["sslrootcert", "ssl-root-cert", "ssl-ca"];
 
 /// The database, with the kind of backend decided.
 #[derive(Clone, Debug)]
@@ -43,6 +48,14 @@ pub enum StoreUrl {
 }
 
 impl StoreUrl {
+    /// Parses a URL, and completes one of PostgreSQL.
+    ///
+    /// # Errors
+    /// A text that names the expected form, or the contradiction.
+    pub(super) fn parse_with(text: &str, encryption: &Encryption) -> Result<StoreUrl, String> {
+        StoreUrl::parse(&encryption.complete(text)?)
+    }
+
     /// Parses `sqlite://FILE` or `postgres://...`; the error text never quotes the URL, which may hold a password.
     ///
     /// # Errors
@@ -76,7 +89,7 @@ fn parse_sqlite(path: &str) -> Result<StoreUrl, String> {
 }
 
 /// Returns the value of the last parameter with one of the names.
-fn last<'u>(url: &'u Url, names: &[&str]) -> Option<Cow<'u, str>> {
+pub(super) fn last<'u>(url: &'u Url, names: &[&str]) -> Option<Cow<'u, str>> {
     url.query_pairs().filter(|(name, _)| names.contains(&name.as_ref())).last().map(|(_, value)| value)
 }
 
@@ -88,7 +101,7 @@ fn is_encrypted_or_near(url: &Url) -> bool {
     let host = percent_encoding::percent_decode_str(&host).decode_utf8_lossy().into_owned();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let is_near = host == "localhost" || host.starts_with('/') || address.is_ok_and(|address| address.is_loopback());
-    let mode = last(url, &["sslmode", "ssl-mode"]);
+    let mode = last(url, &MODE_NAMES);
     is_near || mode.is_some_and(|mode| ["verify-full", "verify-ca", "require", "disable"].contains(&mode.as_ref()))
 }
 
@@ -110,13 +123,20 @@ fn check_values(url: &Url) -> Result<(), String> {
 }
 
 fn parse_postgres(text: &str) -> Result<StoreUrl, String> {
-    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| not_a_url(text, &error))?;
     // A raw `#` in a password silently cuts the URL short there.
     if url.fragment().is_some() || value::has_control(text) {
-        return Err("must not contain `#` or control characters: percent-encode them".into());
+        return Err("must not contain `#` or control characters: percent-encode them, # as %23".into());
+    }
+    // So does a slash or a question mark, if the part before it looks like a host and a port.
+    if url.username().is_empty() && has_raw_password(text.split('?').next().unwrap_or_default()) {
+        return Err(not_a_url(text, &url::ParseError::InvalidPort));
     }
     refuse_unknown(&url, &PARAMETERS)?;
     check_values(&url)?;
+    if let Some(file) = last(&url, &CA_NAMES) {
+        check_authorities(Path::new(file.as_ref()))?;
+    }
     let host_in_query = last(&url, &["host", "hostaddr"]).is_some();
     if url.host_str().is_none_or(str::is_empty) && !host_in_query {
         return Err("must name a host, as in postgres://USER:PASSWORD@HOST/DATABASE".into());

@@ -110,9 +110,11 @@ impl Lane {
                 ExecuteError::Unavailable
             }
             StoreError::Locked | StoreError::Busy | StoreError::Crowded => ExecuteError::Unavailable,
-            StoreError::Refused(_) | StoreError::Encoding(_) | StoreError::Role(_) | StoreError::Corrupt { .. } => {
-                self.defect(error)
-            }
+            StoreError::Refused(_)
+            | StoreError::Forbidden(_)
+            | StoreError::Encoding(_)
+            | StoreError::Role(_)
+            | StoreError::Corrupt { .. } => self.defect(error),
         };
         for submission in group {
             submission.answer(Err(failure.clone()));

@@ -8,12 +8,13 @@ use std::time::Duration;
 use sea_orm::SqlxError;
 use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::postgres::PgConnectOptions;
-use sea_orm::sqlx::{PgPool, Postgres};
+use sea_orm::sqlx::{ConnectOptions as _, Connection as _, PgPool, Postgres};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
+use super::connect_failure::{ConnectFailure, Place};
 use crate::store::sql::error::is_login_refused;
 use crate::telemetry::metrics::table::LOGIN_REFUSALS;
 
@@ -51,6 +52,8 @@ struct State {
     version: u64,
     /// The refusals since the last login that was accepted; `None` if there is none.
     refusals: Option<Refusals>,
+    /// The failure of the last login that was refused.
+    failure: Option<ConnectFailure>,
 }
 
 #[derive(Clone, Copy)]
@@ -72,7 +75,7 @@ pub(in crate::store) struct Attempt {
 impl Login {
     /// Logs in with these options from now on. Every refusal changes `refused`.
     pub(in crate::store) fn new(options: PgConnectOptions, texts: LoginTexts, refused: watch::Sender<()>) -> Self {
-        let state = State { options, texts, version: 0, refusals: None };
+        let state = State { options, texts, version: 0, refusals: None, failure: None };
         Self { state: Arc::new(Mutex::new(state)), refused, replaced: watch::Sender::new(()) }
     }
 
@@ -91,11 +94,53 @@ impl Login {
         let changed = differences((&state.options, &state.texts), (&options, &texts));
         if !changed.is_empty() {
             (state.options, state.texts, state.refusals) = (options, texts, None);
+            state.failure = None;
             state.version += 1;
             drop(state);
             self.replaced.send_replace(());
         }
         changed
+    }
+
+    /// Returns the server and the role.
+    pub(in crate::store) fn place(&self) -> Place {
+        Place::of(&self.state().options)
+    }
+
+    /// Describes the error of an attempt to connect, and remembers it if the server refuses the login.
+    pub(in crate::store) fn failure(&self, error: &SqlxError) -> ConnectFailure {
+        let mut state = self.state();
+        let failure = ConnectFailure::of(&Place::of(&state.options), error);
+        if is_login_refused(error) {
+            state.failure = Some(failure.clone());
+        }
+        failure
+    }
+
+    /// Returns the reason why nobody may try at present.
+    fn refused_before(&self) -> ConnectFailure {
+        let state = self.state();
+        state.failure.clone().unwrap_or_else(|| ConnectFailure::refused_before(&Place::of(&state.options)))
+    }
+
+    /// Connects once, beside the pools, to find out why these get no connection.
+    pub(in crate::store) async fn try_connect(&self, limit: Duration) -> Result<(), ConnectFailure> {
+        let Some(attempt) = self.attempt() else { return Err(self.refused_before()) };
+        match timeout(limit, self.options().connect()).await {
+            Ok(Ok(connection)) => {
+                self.note_accepted();
+                drop(timeout(limit, connection.close()).await);
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                let failure = self.failure(&error);
+                if is_login_refused(&error) {
+                    self.note_refused(attempt);
+                }
+                Err(failure)
+            }
+            Err(_) => Err(ConnectFailure::silent(&self.place())),
+        }
     }
 
     /// Waits until the options change.
@@ -152,7 +197,8 @@ impl Login {
 
     /// Notes that the server has accepted a login.
     pub(in crate::store) fn note_accepted(&self) {
-        self.state().refusals = None;
+        let mut state = self.state();
+        (state.refusals, state.failure) = (None, None);
     }
 
     /// Returns whether another login may be there in a moment: the refusals are new, or it is there.
@@ -175,27 +221,27 @@ impl Login {
             let is_idle = pool.num_idle() > 0;
             let attempt = if is_idle { None } else { self.attempt() };
             let refused = match attempt {
-                None if !is_idle => refused_before(),
+                None if !is_idle => self.refused_before(),
                 _ => match pool.acquire().await {
                     Err(error) if is_login_refused(&error) => {
+                        let failure = self.failure(&error);
                         attempt.into_iter().for_each(|attempt| self.note_refused(attempt));
-                        error
+                        failure
                     }
-                    result => return result,
+                    // Of these the pool itself is the reason.
+                    Err(error @ (SqlxError::PoolTimedOut | SqlxError::PoolClosed)) => return Err(error),
+                    Err(error) => return Err(SqlxError::Configuration(self.failure(&error).into())),
+                    Ok(connection) => return Ok(connection),
                 },
             };
             let has_connections = pool.size() > 0;
             let may_change = self.may_change_soon(attempt.map(|attempt| attempt.version));
             if !has_connections && !may_change || Instant::now() >= until || pool.is_closed() {
-                return Err(refused);
+                return Err(SqlxError::Configuration(refused.into()));
             }
             sleep(LOOK_INTERVAL).await;
         }
     }
-}
-
-fn refused_before() -> SqlxError {
-    SqlxError::Configuration("the server refuses the login; it is tried again with growing pauses".into())
 }
 
 /// Returns the parts in which logins differ.

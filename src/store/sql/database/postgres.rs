@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sea_orm::SqlxError;
 use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::postgres::PgConnectOptions;
-use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use tokio::sync::watch;
 use url::Url;
 
@@ -302,9 +302,7 @@ fn connect_options(url: &str, password: Option<&str>, pooler: bool) -> Result<Pg
 }
 
 fn parse(url: &str, password: Option<&str>) -> Result<PgConnectOptions, OpenError> {
-    let connect: PgConnectOptions = url
-        .parse()
-        .map_err(|error: SqlxError| OpenError::Database(DbErr::Conn(RuntimeErr::SqlxError(error.into()))))?;
+    let connect: PgConnectOptions = url.parse().map_err(|_: SqlxError| OpenError::Url)?;
     let connect = connect.application_name("invitation-service").disable_statement_logging();
     // The library may have taken a password from elsewhere.
     let has_none = Url::parse(url).is_ok_and(|url| url.password().is_none());

@@ -137,7 +137,7 @@ async fn changed_password_is_picked_up_and_logins_back_off() {
     rotated.change_password("service", NEW).await;
     rotated.end_connections("service").await;
     server.until(ServingStatus::NotServing).await;
-    server.logged("the server refuses the login").await;
+    server.logged("refuses the password of role service").await;
     let before = rotated.settled_refusals("service").await;
     let (calls, refused) = call(&server, 4, Duration::from_secs(4)).await;
     assert!(refused.iter().all(|code| *code == Code::Unavailable), "{:?}", refused.last());

@@ -308,12 +308,7 @@ fn parse_permissions(names: &[String], refused: &mut RefusedParts) -> Option<Vec
     if names.is_empty() {
         return refused.check(Err("permissions must name at least one permission"));
     }
-    let known = |name: &String| {
-        Permission::from_name(name).ok_or_else(|| {
-            let known = Permission::ALL.map(Permission::name).join(", ");
-            format!("there is no permission {name:?}: it must be \"*\" or one of {known}")
-        })
-    };
+    let known = |name: &String| Permission::from_name(name).ok_or_else(|| Permission::unknown(name));
     let parsed: Vec<_> = names.iter().map(|name| refused.check(known(name))).collect();
     parsed.into_iter().collect::<Option<Vec<_>>>().map(|permissions| permissions.concat())
 }

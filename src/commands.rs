@@ -1,0 +1,64 @@
+//! The commands of the binary: each runs, prints, and ends with an exit code that says of what class its failure is.
+//!
+//! The commands' arguments are in [`cli`](crate::cli).
+
+mod api_key;
+mod backup;
+mod console;
+mod doctor;
+mod erasures;
+mod failure;
+mod health;
+mod migrate;
+mod retire_key;
+mod serve;
+
+use std::process::ExitCode;
+
+use crate::cli::{self, ApiKeyCommand, Command};
+use crate::entropy::Entropy;
+use console::Console;
+pub use failure::{Exit, Failure};
+
+type Outcome = Result<Exit, Failure>;
+
+/// Runs a command, and says on the console or in the log why it failed.
+pub async fn run(command: Command) -> ExitCode {
+    let mut console = Console::of(&command);
+    let exit = match Box::pin(execute(command, &mut console)).await {
+        Ok(exit) => exit,
+        Err(failure) => {
+            console.fail(&failure);
+            failure.exit
+        }
+    };
+    ExitCode::from(exit.code())
+}
+
+async fn execute(command: Command, console: &mut Console) -> Outcome {
+    match command {
+        Command::Serve(args) => Box::pin(serve::run(args, console)).await,
+        Command::Migrate(args) => migrate::run(args, console).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args, console)).await,
+        Command::Backup(args) => backup::run(args, console).await,
+        Command::Erasures(args) => erasures::list(args, console).await,
+        Command::EraseAgain(args) => Box::pin(erasures::again(args, console)).await,
+        Command::RetireKey(args) => retire_key::run(args, console).await,
+        Command::CheckConfig(args) => {
+            let config = args.load()?;
+            crate::serve::check::check(&config)?;
+            console.say(&config.redacted());
+            Ok(Exit::Success)
+        }
+        Command::Health(args) => health::run(args, console).await,
+        Command::ApiKey(ApiKeyCommand::Entry(args)) => {
+            console.say(&cli::api_key::entry(args, &Entropy::system()).map_err(Failure::of_arguments)?);
+            Ok(Exit::Success)
+        }
+        Command::ApiKey(ApiKeyCommand::Create(args)) => api_key::create(args, console).await,
+        Command::TokenKey(args) => {
+            console.say(&cli::token_key::run(&args, &Entropy::system()));
+            Ok(Exit::Success)
+        }
+    }
+}

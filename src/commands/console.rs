@@ -1,0 +1,58 @@
+//! Where a command prints: results on standard output, failures in the log, or for people on standard error.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line is talked to by print")]
+
+use super::Failure;
+use crate::cli::Command;
+use crate::config::{ConfigError, LogConfig, LogFormat};
+use crate::telemetry::{self, Logging, TelemetryError};
+
+/// The output of one command.
+pub(super) struct Console {
+    /// Whether the command's failures belong into a log, as those of the service and of its Job do.
+    is_logged: bool,
+    log: Option<(Logging, bool)>,
+}
+
+impl Console {
+    /// Creates the console of a command.
+    pub(super) fn of(command: &Command) -> Self {
+        Self { is_logged: matches!(command, Command::Serve(_) | Command::Migrate(_)), log: None }
+    }
+
+    /// Prints a result.
+    pub(super) fn say(&self, text: &str) {
+        println!("{text}");
+    }
+
+    /// Starts the log.
+    pub(super) fn start_log(&mut self, config: &LogConfig) -> Result<(), Failure> {
+        let logging = telemetry::init(config)
+            .map_err(|error: TelemetryError| Failure::new(super::Exit::Failed, error.to_string()))?;
+        self.log = Some((logging, telemetry::is_json(config)));
+        Ok(())
+    }
+
+    /// Reports a failure: as one line of the log where that has a machine for a reader, else as text.
+    pub(super) fn fail(&mut self, failure: &Failure) {
+        if self.log.is_none() {
+            self.start_log_of(failure);
+        }
+        let is_json = self.log.as_ref().is_some_and(|(_, is_json)| *is_json);
+        if is_json && tracing::enabled!(tracing::Level::ERROR) {
+            let exit_code = failure.exit.code();
+            log_event!(error, PROCESS_FAILED, exit_code, "{}", failure.line);
+        } else {
+            eprintln!("{}", failure.text);
+        }
+    }
+
+    /// Starts the log by the settings that a configuration has which cannot be used otherwise. People who check one read text.
+    fn start_log_of(&mut self, failure: &Failure) {
+        let Some(ConfigError { log: Some(log), .. }) = &failure.config else { return };
+        if (self.is_logged || log.format == LogFormat::Json) && telemetry::is_json(log) {
+            // Without a log, the failure is printed.
+            drop(self.start_log(log));
+        }
+    }
+}

@@ -14,7 +14,6 @@ use invitation_service::clock::Clock;
 use invitation_service::config::{AuthConfig, Config};
 use invitation_service::entropy::Entropy;
 use invitation_service::serve::Listeners;
-use invitation_service::server::health;
 use invitation_service::shutdown::Shutdown;
 use invitation_service::store::{ApiKeyCreated, WriteOnce};
 use invitation_service::{serve, telemetry};
@@ -31,8 +30,11 @@ async fn main() -> ExitCode {
     match Box::pin(execute(cli::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
+            let (text, code) = cli::end_of(&*error);
+            if let Some(text) = text {
+                eprintln!("{text}");
+            }
+            ExitCode::from(code)
         }
     }
 }
@@ -64,7 +66,7 @@ async fn execute(command: Command) -> Outcome {
             Ok(())
         }
         Command::Health(args) => {
-            health::ask(args).await?;
+            cli::health::run(args).await?;
             println!("SERVING");
             Ok(())
         }
@@ -77,6 +79,9 @@ async fn execute(command: Command) -> Outcome {
             println!("{}", cli::token_key::run(&args, &Entropy::system()));
             Ok(())
         }
+        Command::Client(command) => Ok(Box::pin(cli::client::run(command)).await?),
+        Command::Completions(args) => Ok(cli::generate::completions(&args)?),
+        Command::Man(args) => Ok(cli::generate::man(&args)?),
     }
 }
 

@@ -1,24 +1,16 @@
-//! `grpc.health.v1`: the empty service is the process, each service by name is its readiness. Also the command that
-//! queries it.
+//! `grpc.health.v1`: the empty service is the process, each service by name is its readiness.
 //!
 //! Liveness never queries the database, so an outage of the database restarts nothing.
 
 pub(crate) mod service;
 
-use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use crate::cli::HealthArgs;
 use crate::domain::secret::key_ring::KeyRing;
-use crate::pb::health::HealthCheckRequest;
-use crate::pb::health::health_check_response::ServingStatus;
-use crate::pb::health::health_client::HealthClient;
 use crate::store::{Maintenance, StoreError};
 
 /// The interval of the readiness checks.
@@ -118,49 +110,4 @@ impl ReadinessCheck {
             tracing::warn!(%error, "the use of the first key was not recorded; the next check records it");
         }
     }
-}
-
-/// Asks a server for its health. The error is the reason why it does not serve.
-pub async fn ask(args: HealthArgs) -> Result<(), String> {
-    let endpoint = endpoint_of(&args)?;
-    let HealthArgs { service, timeout, .. } = args;
-    let asked = async {
-        let channel = endpoint.connect().await.map_err(|error| format!("no connection: {}", with_causes(&error)))?;
-        let request = HealthCheckRequest { service };
-        HealthClient::new(channel).check(request).await.map_err(|status| status.code().description().to_owned())
-    };
-    let answer = tokio::time::timeout(timeout, asked).await.map_err(|_| "no answer in time".to_owned())??;
-    match answer.into_inner().status() {
-        ServingStatus::Serving => Ok(()),
-        other => Err(other.as_str_name().to_owned()),
-    }
-}
-
-/// Returns the server to ask, which is checked against the authorities in a file, or else against the system's.
-fn endpoint_of(args: &HealthArgs) -> Result<Endpoint, String> {
-    let HealthArgs { endpoint, tls_ca, tls_cert, tls_key, .. } = args;
-    let endpoint = Endpoint::from_shared(endpoint.clone()).map_err(|error| error.to_string())?;
-    if endpoint.uri().scheme_str() == Some("http") {
-        let files = tls_ca.is_some() || tls_cert.is_some();
-        return if files {
-            Err("--tls-ca and --tls-cert are for an https:// endpoint".to_owned())
-        } else {
-            Ok(endpoint)
-        };
-    }
-    let read = |file: &PathBuf| std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()));
-    let mut tls = match tls_ca {
-        None => ClientTlsConfig::new().with_native_roots(),
-        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(file)?)),
-    };
-    if let (Some(certificate), Some(key)) = (tls_cert, tls_key) {
-        tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
-    }
-    endpoint.tls_config(tls).map_err(|error| with_causes(&error))
-}
-
-/// Returns the text of an error with those of its causes: that of a connection alone tells nothing.
-fn with_causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

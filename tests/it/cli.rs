@@ -13,6 +13,7 @@ mod keys;
 mod load;
 mod log;
 mod mtls;
+mod operator;
 mod outage;
 mod pooler;
 mod readiness;

@@ -123,7 +123,7 @@ impl ClientArgs {
     }
 }
 
-/// What a command has while it runs.
+/// The server and the output of a command that runs.
 struct Session {
     client: Client,
     output: Output,

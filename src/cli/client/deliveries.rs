@@ -95,7 +95,7 @@ async fn redeliver(args: RedeliverArgs, session: &mut Session) -> Result<(), Fai
             return if session.output.is_json() {
                 session.output.record(answer, false)
             } else {
-                session.output.line(&format!("{total} queued again"))
+                session.output.line(&format!("{total} {}queued again", if dry_run { "would be " } else { "" }))
             };
         }
     }

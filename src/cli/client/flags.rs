@@ -36,7 +36,7 @@ impl ExpiryArgs {
         let Self { ttl, expires_at, never } = self;
         let given = ttl.is_some() || expires_at.is_some() || never;
         if given {
-            // What a document says must not stand beside it.
+            // The expiry of a document must not stand beside it.
             for field in ["expire_time", "expireTime", "ttl", "never"] {
                 message.remove(field);
             }

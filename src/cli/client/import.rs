@@ -23,7 +23,7 @@ use super::{Run, Session};
 use lines::{Line, LineParser};
 
 /// The calls that are under way at the same time.
-const CONCURRENCY: usize = 16;
+const CONCURRENCY: usize = 32;
 
 const REPORT: &Columns = &[("LINE", ""), ("RESULT", ""), ("INVITATION", ""), ("PROBLEM", "")];
 const WIDTHS: [usize; 4] = [6, 11, 58, 0];
@@ -123,7 +123,7 @@ async fn send(client: &Client, method: &str, line: Line, dry_run: bool) -> (u64,
     (number, result)
 }
 
-/// What became of the lines so far.
+/// The lines so far, and their outcomes.
 struct Import {
     dry_run: bool,
     total: usize,
@@ -144,13 +144,16 @@ impl Import {
         result: Result<DynamicMessage, Failure>,
         session: &mut Session,
     ) -> Result<(), Failure> {
-        self.progress.clear();
+        if self.progress.is_shared() {
+            self.progress.clear();
+        }
         match result {
             Ok(invitation) => {
                 self.done += 1;
                 self.report_done(number, invitation, session)?;
             }
             Err(failure) if failure.is_final() => {
+                self.progress.clear();
                 session.output.flush()?;
                 let left = self.total - self.done - self.failed;
                 return Err(failure.followed_by(&format!(
@@ -162,6 +165,9 @@ impl Import {
                 self.failed += 1;
                 self.report_failed(number, &failure, session)?;
             }
+        }
+        if self.progress.is_shared() {
+            session.output.flush()?;
         }
         self.progress.step(self.failed);
         Ok(())

@@ -35,7 +35,7 @@ const DELIVERIES: &Columns = &[
     ("LAST ERROR", "last_error"),
 ];
 
-/// What belongs to an invitation: the title of its table, the field in the document, the method and its order, and the columns.
+/// A part of an invitation: the title of its table, the field in the document, the method and its order, and the columns.
 type Part = (&'static str, &'static str, &'static str, &'static str, &'static Columns);
 
 const PARTS: [Part; 4] = [

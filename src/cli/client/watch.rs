@@ -79,7 +79,7 @@ impl Run for WatchArgs {
     }
 }
 
-/// How far the events were printed.
+/// The place up to which the events were printed.
 struct Watch {
     filter: Map<String, Value>,
     start: Value,

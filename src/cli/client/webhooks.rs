@@ -187,5 +187,5 @@ async fn redeliver(args: RedeliverArgs, session: &mut Session) -> Result<(), Fai
         return session.output.record(answer, false);
     }
     let count = answer.get_field_by_name("redelivered_count").and_then(|count| count.as_i32()).unwrap_or_default();
-    session.output.line(&format!("{count} posted again"))
+    session.output.line(&format!("{count} {}posted again", if dry_run { "would be " } else { "" }))
 }

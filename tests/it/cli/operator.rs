@@ -116,7 +116,8 @@ fn value(record: &str, field: &str) -> String {
 
 /// Returns the cells of a printed table, row by row, without its headings. Cells have no two spaces in them.
 fn cells(table: &str) -> Vec<Vec<String>> {
-    let cells = |line: &str| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect();
+    let cells =
+        |line: &str| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect();
     table.lines().skip(1).map(cells).collect()
 }
 

@@ -62,7 +62,7 @@ struct SharedFields {
     /// Id of the person in whose name the invitation is created.
     #[arg(long, value_name = "USER_ID")]
     inviter_id: Option<String>,
-    /// Name of that person, which mail shows.
+    /// Name of that person, which mail shows; an invitation of a user needs it.
     #[arg(long, value_name = "TEXT")]
     inviter_name: Option<String>,
     /// E-mail address of that person.

@@ -108,11 +108,20 @@ fn summary(message: &DynamicMessage) -> String {
             let mut fields: Vec<_> = message.fields().collect();
             fields.sort_by_key(|(field, _)| field.number());
             let texts = fields.iter().map(|(field, value)| match field.kind() {
-                Kind::String | Kind::Enum(_) => text(value, field),
+                Kind::String => text(value, field).split(", ").map(short_name).collect::<Vec<_>>().join(", "),
+                Kind::Enum(_) => text(value, field),
                 _ => format!("{}={}", field.name(), text(value, field)),
             });
             texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
         }
+    }
+}
+
+/// Returns the end of the name of something that belongs to an invitation, such as `recipients/1`: the row tells the invitation.
+fn short_name(text: &str) -> &str {
+    match text.strip_prefix("invitations/").and_then(|rest| rest.split_once('/')) {
+        Some((_, inner)) => inner,
+        None => text,
     }
 }
 
@@ -170,8 +179,10 @@ mod tests {
     #[test]
     fn content_of_an_event_is_that_of_its_oneof() {
         let event = |json| of("EventService.GetEvent", json);
-        let accepted = event(json!({"accepted": {"subject": "u-1", "useCount": 2, "roles": ["viewer"]}}));
-        assert_eq!(cell(&accepted, "payload"), "u-1 viewer use_count=2");
+        let name = "invitations/01920000-0000-7000-8000-000000000001/acceptances/7";
+        let json = json!({"acceptance": name, "subject": "u-1", "useCount": 2, "roles": ["viewer", "editor"]});
+        let accepted = event(json!({"accepted": json}));
+        assert_eq!(cell(&accepted, "payload"), "acceptances/7 u-1 viewer, editor use_count=2");
         assert_eq!(cell(&event(json!({})), "payload"), "");
         let attempt = of("WebhookService.GetWebhookAttempt", json!({"duration": "1.500s", "httpStatus": 0}));
         assert_eq!((cell(&attempt, "duration"), cell(&attempt, "http_status")), ("1.500s".to_owned(), "0".to_owned()));

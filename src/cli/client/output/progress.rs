@@ -14,19 +14,29 @@ const CLEAR: &str = "\r\u{1b}[K";
 pub(in crate::cli::client) struct Progress {
     total: usize,
     done: usize,
-    drawn: Option<Instant>,
+    last: Option<Instant>,
+    is_drawn: bool,
     is_terminal: bool,
+    /// Whether the output goes to the same terminal.
+    is_shared: bool,
 }
 
 impl Progress {
     /// Creates the progress of so many steps.
     pub(in crate::cli::client) fn new(total: usize) -> Self {
-        Self { total, done: 0, drawn: None, is_terminal: io::stderr().is_terminal() }
+        let is_terminal = io::stderr().is_terminal();
+        let is_shared = is_terminal && io::stdout().is_terminal();
+        Self { total, done: 0, last: None, is_drawn: false, is_terminal, is_shared }
     }
 
-    /// Takes the bar away, so that lines can be printed.
+    /// Returns whether lines of the output appear where the bar is, so that each has to be printed while the bar is away.
+    pub(in crate::cli::client) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Takes the bar away.
     pub(in crate::cli::client) fn clear(&mut self) {
-        if self.drawn.take().is_some() {
+        if std::mem::take(&mut self.is_drawn) {
             draw(CLEAR);
         }
     }
@@ -34,9 +44,9 @@ impl Progress {
     /// Counts a step, and draws the bar if it has not been drawn just now.
     pub(in crate::cli::client) fn step(&mut self, failed: usize) {
         self.done += 1;
-        if self.is_terminal && self.drawn.is_none_or(|drawn| drawn.elapsed() >= INTERVAL) {
+        if self.is_terminal && self.last.is_none_or(|last| last.elapsed() >= INTERVAL) {
             draw(&format!("{CLEAR}{}", bar(self.done, self.total, failed)));
-            self.drawn = Some(Instant::now());
+            (self.last, self.is_drawn) = (Some(Instant::now()), true);
         }
     }
 }

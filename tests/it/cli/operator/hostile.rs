@@ -1,4 +1,4 @@
-//! What others have written is safe on a terminal, whichever way it gets into a table or a message.
+//! Text of others is safe on a terminal, whichever way it gets into a table or a message.
 
 use super::{Operator, cells};
 use crate::support::database::TestDatabase;
@@ -22,12 +22,13 @@ async fn hostile_fields_of_a_file_are_written_out() {
     bytes.extend(b"\xff\x1b[2J,viewer,de\n=cmd|' /C calc'!A0,viewer,de\nd@example.org,viewer,de\n");
     operator.file("hostile.csv", bytes);
     for json in ["", " --json"] {
-        let output = operator.run(&format!("import hostile.csv --kind user{json} -- --ttl 7d")).await;
+        let output =
+            operator.run(&format!("import hostile.csv --kind user{json} -- --inviter-name Ops --ttl 7d")).await;
         let (out, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(is_safe(&out) && is_safe(&told), "{out:?}\n{told:?}");
         assert_eq!(out.matches("failed").count(), 7, "{out}");
-        assert_eq!(out.matches("created").count() > 0, true, "{out}");
+        assert!(out.contains("created"), "{out}");
     }
     let bad = operator.file("header.csv", format!("email,\"{quoted}\"\na@example.org,x\n"));
     let refused = operator.fails(&format!("import {} --kind user", bad.display()), 1).await;
@@ -67,8 +68,15 @@ async fn secrets_are_in_no_output_but_that_which_creates_them() {
     let id = cells(&operator.says("list").await)[0][0].clone();
     let show = format!("show {id}");
     let all = [
-        "list", "webhooks list", "keys list", "keys show other", "whoami", show.as_str(),
-        "watch --from-beginning --limit 1", "list --timeout 1ms", "create user --email x",
+        "list",
+        "webhooks list",
+        "keys list",
+        "keys show other",
+        "whoami",
+        show.as_str(),
+        "watch --from-beginning --limit 1",
+        "list --timeout 1ms",
+        "create user --inviter-name Ops --email x",
     ];
     for line in all {
         for json in ["", " --json"] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{Operator, cells, failure, id, value};
+use super::{Operator, cells, id, value};
 use crate::support::database::TestDatabase;
 use crate::webhook::http_sink::Sink;
 
@@ -17,7 +17,9 @@ async fn invitations(database: TestDatabase) {
     let caller = operator.says("whoami").await;
     assert_eq!((value(&caller, "account"), value(&caller, "name")), ("acme".to_owned(), "apiKeys/root".to_owned()));
 
-    let user = operator.says("create user --email ann@example.org --role viewer --role editor --ttl 7d --label x=1").await;
+    let user = operator
+        .says("create user --inviter-name Ops --email ann@example.org --role viewer --role editor --ttl 7d --label x=1")
+        .await;
     assert_eq!((value(&user, "state"), value(&user, "roles")), ("active".to_owned(), "viewer, editor".to_owned()));
     let link = value(&user, "invitation_uri");
     assert!(link.contains("/inv_") && user.matches("inv_").count() == 1, "the link once: {user}");
@@ -91,7 +93,7 @@ async fn changes(operator: &Operator, name: &str, link: &str) {
     let listed = cells(&operator.says(&format!("deliveries list {name}")).await);
     assert_eq!(listed.len(), 2);
     assert_eq!(operator.says(&format!("deliveries redeliver {name}")).await, "0 queued again\n");
-    assert_eq!(operator.says("deliveries redeliver --all --since 1h --dry-run").await, "0 queued again\n");
+    assert_eq!(operator.says("deliveries redeliver --all --since 1h --dry-run").await, "0 would be queued again\n");
 }
 
 #[tokio::test(crate = "crate::support::limit")]
@@ -116,7 +118,7 @@ async fn endpoints_and_keys(database: TestDatabase) {
     let soon = operator.fails(&format!("webhooks test {name}"), 1).await;
     assert!(soon.starts_with("error: RATE_LIMITED"), "{soon}");
 
-    operator.says("create user --email ann@example.org --ttl 7d").await;
+    operator.says("create user --inviter-name Ops --email ann@example.org --ttl 7d").await;
     let begun = Instant::now();
     let attempts = loop {
         let attempts = cells(&operator.says(&format!("webhooks attempts {}", id(&name))).await);
@@ -144,7 +146,8 @@ async fn endpoints_and_keys(database: TestDatabase) {
 }
 
 async fn keys(operator: &Operator) {
-    let create = "keys create reader --permission invitations.read --display-name Reader --expires-at 2099-01-01T00:00:00Z";
+    let create =
+        "keys create reader --permission invitations.read --display-name Reader --expires-at 2099-01-01T00:00:00Z";
     let dry = operator.says(&format!("{create} --dry-run")).await;
     assert!(!dry.contains("ivk_") && value(&dry, "permissions") == "invitations.read", "{dry}");
     let key = operator.says(create).await;
@@ -152,7 +155,8 @@ async fn keys(operator: &Operator) {
     operator.file("reader", &key);
     let reader = operator.run("list --api-key-file reader").await;
     assert_eq!(reader.status.code(), Some(0), "the file comes before the variable");
-    let denied = operator.fails("create user --email b@example.org --ttl 7d --api-key-file reader", 1).await;
+    let denied =
+        operator.fails("create user --inviter-name Ops --email b@example.org --ttl 7d --api-key-file reader", 1).await;
     assert!(denied.starts_with("error: PERMISSION_DENIED: "), "{denied}");
     let taken = operator.fails(create, 1).await;
     assert!(taken.starts_with("error: API_KEY_EXISTS: "), "{taken}");
@@ -182,14 +186,21 @@ async fn operator_manages_webhooks_and_keys_on_postgresql() {
 #[tokio::test(crate = "crate::support::limit")]
 async fn document_of_one_invitation_creates_the_next() {
     let operator = Operator::on(TestDatabase::sqlite()).await;
-    let first = operator.says("create user --email ann@example.org --role viewer --ttl 7d --no-email --json").await;
+    let first = operator
+        .says("create user --inviter-name Ops --email ann@example.org --role viewer --ttl 7d --no-email --json")
+        .await;
     operator.file("first.json", &first);
-    let second = operator.says("create user --from-json first.json --email bob@example.org --ttl 1d --request-id r-1").await;
+    let second =
+        operator.says("create user --from-json first.json --email bob@example.org --ttl 1d --request-id r-1").await;
     assert_eq!((value(&second, "invited_email"), value(&second, "roles")), ("bob@example.org".into(), "viewer".into()));
-    let retry = operator.says("create user --from-json first.json --email bob@example.org --ttl 1d --request-id r-1").await;
+    let retry =
+        operator.says("create user --from-json first.json --email bob@example.org --ttl 1d --request-id r-1").await;
     assert_eq!(value(&second, "name"), value(&retry, "name"), "a retry creates nothing");
     assert_eq!(operator.json("list").await.len(), 2);
-    operator.file("words.json", r#"{"targets": [{"type": "email", "value": "a@b.example"}], "invitationType": "multi-use"}"#);
+    operator.file(
+        "words.json",
+        r#"{"targets": [{"type": "email", "value": "a@b.example"}], "invitationType": "multi-use"}"#,
+    );
     let general = operator.says("create general --from-json words.json --scope team:1").await;
     assert_eq!(value(&general, "invitation_type"), "multi_use");
     for (text, part) in [("[1]", "it is a list"), ("{", "EOF"), (r#"{"nothing": 1}"#, "nothing")] {
@@ -206,7 +217,7 @@ async fn shell_gets_completions_and_pages_without_a_server() {
     let run = async |arguments: &[&str]| super::printed(&super::run(folder.path(), arguments, &[]).await);
     for shell in ["bash", "zsh", "fish"] {
         let script = run(&["completions", shell]).await;
-        assert!(script.contains("--on-conflict") && script.contains("return_existing"), "{shell}");
+        assert!(script.contains("on-conflict") && script.contains("return_existing"), "{shell}");
     }
     assert!(run(&["man"]).await.contains(".TH invitation-service 1"));
     fs::create_dir(folder.path().join("pages")).unwrap();
@@ -214,5 +225,17 @@ async fn shell_gets_completions_and_pages_without_a_server() {
     assert!(folder.path().join("pages/invitation-service-import.1").exists());
     let output = super::run(folder.path(), &["completions", "nothing"], &[]).await;
     assert_eq!(output.status.code(), Some(2));
-    let _ = failure;
+}
+
+/// The commands that the page shows are commands that there are. Tests of this folder run them.
+#[test]
+fn commands_of_the_page_can_be_parsed() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/command-line.md")).unwrap();
+    let lines: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("$ invitation-service ")).collect();
+    assert!(lines.len() > 10, "{lines:?}");
+    for line in lines {
+        let words = line.split(['>', '|']).next().unwrap().split_whitespace().map(|word| word.trim_matches('\''));
+        let parsed = invitation_service::cli::try_parse_from(["invitation-service"].into_iter().chain(words));
+        assert!(parsed.is_ok(), "{line}: {parsed:?}");
+    }
 }

@@ -11,7 +11,7 @@ use super::{Operator, cells};
 use crate::support::database::TestDatabase;
 
 async fn create(operator: &Operator, email: &str) {
-    operator.says(&format!("create user --email {email} --ttl 7d --no-email")).await;
+    operator.says(&format!("create user --inviter-name Ops --email {email} --ttl 7d --no-email")).await;
 }
 
 async fn resumes(database: TestDatabase) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::server::{run, Server};
+use super::super::server::{Server, run};
 use super::{Operator, failure};
 use crate::support::database::TestDatabase;
 use crate::support::folder::folder;
@@ -26,7 +26,7 @@ async fn server_that_is_not_there_is_exit_code_4() {
 #[tokio::test(crate = "crate::support::limit")]
 async fn refusal_names_the_reason_and_all_fields() {
     let operator = Operator::on(TestDatabase::sqlite()).await;
-    let text = operator.fails("create user --email nonsense --ttl 1s", 1).await;
+    let text = operator.fails("create user --inviter-name Ops --email nonsense --ttl 1s", 1).await;
     assert!(text.starts_with("error: INVALID_FIELD: user_invitation.invited_email must"), "{text}");
     assert!(text.contains("; user_invitation.ttl must be at least 60 seconds"), "{text}");
     let text = operator.fails("show 01920000-0000-7000-8000-000000000001", 1).await;
@@ -54,7 +54,8 @@ async fn import_outlasts_the_restart_of_a_server() {
     let rows = (0..600).map(|number| format!("p{number}@example.org\n"));
     std::fs::write(folder.path().join("many.csv"), format!("email\n{}", rows.collect::<String>())).unwrap();
     let endpoint = format!("http://{address}");
-    let arguments = ["import", "many.csv", "--kind", "user", "--endpoint", &endpoint, "--", "--ttl", "7d", "--no-email"];
+    let arguments =
+        ["import", "many.csv", "--kind", "user", "--endpoint", &endpoint, "--", "--ttl", "7d", "--no-email"];
     let import = super::command(folder.path(), &arguments, &[]).spawn().unwrap();
     let import = tokio::spawn(import.wait_with_output());
     tokio::time::sleep(Duration::from_millis(400)).await;
@@ -72,7 +73,7 @@ async fn import_outlasts_the_restart_of_a_server() {
 #[tokio::test(crate = "crate::support::limit")]
 async fn reader_that_goes_away_is_no_failure() {
     let operator = Operator::on(TestDatabase::sqlite()).await;
-    operator.says("create user --email a@example.org --ttl 7d --no-email").await;
+    operator.says("create user --inviter-name Ops --email a@example.org --ttl 7d --no-email").await;
     let mut child = operator.start("watch --from-beginning");
     drop(child.stdout.take());
     let output = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output()).await.unwrap().unwrap();

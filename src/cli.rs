@@ -66,7 +66,7 @@ pub enum Command {
     RetireKey(RetireKeyArgs),
     /// The commands of operators, which call a running server.
     #[command(flatten)]
-    Client(ClientCommand),
+    Client(Box<ClientCommand>),
     /// Print a script that completes commands and flags in a shell.
     Completions(generate::CompletionsArgs),
     /// Print the man page, or write those of all commands to a folder.

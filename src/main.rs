@@ -79,7 +79,7 @@ async fn execute(command: Command) -> Outcome {
             println!("{}", cli::token_key::run(&args, &Entropy::system()));
             Ok(())
         }
-        Command::Client(command) => Ok(Box::pin(cli::client::run(command)).await?),
+        Command::Client(command) => Ok(Box::pin(cli::client::run(*command)).await?),
         Command::Completions(args) => Ok(cli::generate::completions(&args)?),
         Command::Man(args) => Ok(cli::generate::man(&args)?),
     }

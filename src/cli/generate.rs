@@ -33,8 +33,13 @@ pub fn completions(args: &CompletionsArgs) -> io::Result<()> {
     let mut command = Cli::command();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command, name, &mut script);
-    io::stdout().write_all(&script)
+    clap_complete::generate(args.shell, &mut command, &name, &mut script);
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if let Shell::Bash = args.shell {
+        // The library spells a program with a hyphen in two ways, so that no subcommand would be found.
+        script = script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"));
+    }
+    io::stdout().write_all(script.as_bytes())
 }
 
 /// Prints the man page, or writes all of them to a folder.
@@ -56,8 +61,8 @@ fn write_pages(command: &Command, name: &str, folder: &Path) -> io::Result<()> {
     // A page is found by the name of its file, so its title has to be the same.
     Man::new(command.clone()).title(name).render(&mut page)?;
     std::fs::write(folder.join(format!("{name}.1")), page)?;
-    let inner = command.get_subcommands().filter(|inner| inner.get_name() != "help");
-    inner.map(|inner| write_pages(inner, &format!("{name}-{}", inner.get_name()), folder)).collect()
+    let mut inner = command.get_subcommands().filter(|inner| inner.get_name() != "help");
+    inner.try_for_each(|inner| write_pages(inner, &format!("{name}-{}", inner.get_name()), folder))
 }
 
 #[cfg(test)]

@@ -182,7 +182,8 @@ impl Import {
         let is_existing = outcome == Some(crate::pb::CreateOutcome::Existing.into());
         let result = match (is_existing, self.dry_run) {
             (true, _) => "exists",
-            (false, false) => "created",
+            // By this run or by an earlier one: the server answers both alike.
+            (false, false) => "done",
             // A dry run names an invitation only if an earlier run created it.
             (false, true) if text("name").is_empty() => "valid",
             (false, true) => "sent before",
@@ -208,7 +209,7 @@ impl Import {
         self.progress.clear();
         session.output.flush()?;
         let Self { dry_run, total, done, failed, .. } = self;
-        let verb = if dry_run { "would be created or exist" } else { "created or found" };
+        let verb = if dry_run { "can be done" } else { "done" };
         let sum = format!("{done} of {total} {verb}, {failed} failed");
         if failed > 0 {
             return Err(Failure::failed(format!("{sum}: mend these lines and run the same command again")));

@@ -194,7 +194,7 @@ fn line_number(text: &[u8], position: &csv::Position) -> u64 {
 fn problem(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("it has {len} fields instead of {expected_len}")
+            format!("fields: {len} instead of {expected_len}")
         }
         csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
         _ => error.to_string(),
@@ -253,7 +253,7 @@ mod tests {
         let told: Vec<_> = lines.iter().map(|line| (line.number, line.request.as_ref().err().cloned())).collect();
         assert_eq!(told.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7]);
         let has = |index: usize, part: &str| told[index].1.as_ref().is_some_and(|text| text.contains(part));
-        assert!(told[0].1.is_none() && has(1, "1 fields instead of 2") && has(2, "'soon'"), "{told:?}");
+        assert!(told[0].1.is_none() && has(1, "fields: 1 instead of 2") && has(2, "'soon'"), "{told:?}");
         assert!(has(3, "UTF-8") && has(4, "is empty"), "{told:?}");
         let harmless = lines[5].request.as_ref().unwrap();
         assert_eq!(harmless.1["user_invitation"]["invited_email"], "--from-json=/etc/passwd", "a value is no flag");

@@ -219,6 +219,12 @@ async fn shell_gets_completions_and_pages_without_a_server() {
         let script = run(&["completions", shell]).await;
         assert!(script.contains("on-conflict") && script.contains("return_existing"), "{shell}");
     }
+    let script = run(&["completions", "bash"]).await
+        + "COMP_WORDS=(invitation-service list --state e) COMP_CWORD=3
+           _invitation__service invitation-service e --state && echo ${COMPREPLY[*]}";
+    fs::write(folder.path().join("complete"), script).unwrap();
+    let completed = tokio::process::Command::new("bash").arg(folder.path().join("complete")).output().await.unwrap();
+    assert_eq!(super::printed(&completed), "expired\n", "{}", String::from_utf8_lossy(&completed.stderr));
     assert!(run(&["man"]).await.contains(".TH invitation-service 1"));
     fs::create_dir(folder.path().join("pages")).unwrap();
     run(&["man", "--folder", "pages"]).await;

@@ -1,6 +1,7 @@
 //! The command line: its commands and options. `commands` runs them.
 //!
-//! Two commands are small enough to live below: `api-key` and `token-key` return the text to print.
+//! Small commands live below: `api-key` and `token-key` return the text to print, `health` and those of operators in [`client`] call a
+//! running server, and `completions` and `man` are made of the definitions here.
 //! No option has a default that the configuration has too: an absent flag leaves the lower layers alone.
 
 use std::ffi::OsString;
@@ -9,14 +10,19 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
 use uuid::Uuid;
 
 use crate::config::{Config, ConfigError, parse_duration};
 use crate::domain::value::time::Timestamp;
 
 pub mod api_key;
+pub mod client;
+pub mod exit;
+pub mod generate;
+pub mod health;
 pub mod token_key;
+
+use client::{ClientCommand, ConnectionArgs};
 
 /// Invitations done once and right: a gRPC service with one lifecycle for every kind of invitation.
 ///
@@ -62,6 +68,13 @@ pub enum Command {
     EraseAgain(EraseAgainArgs),
     /// Give up a key, so that token.keys may lack it: every link and webhook secret that depends on it is lost.
     RetireKey(RetireKeyArgs),
+    /// The commands of operators, which call a running server.
+    #[command(flatten)]
+    Client(Box<ClientCommand>),
+    /// Print a script that completes commands and flags in a shell.
+    Completions(generate::CompletionsArgs),
+    /// Print the man page, or write those of all commands to a folder.
+    Man(generate::ManArgs),
 }
 
 /// The flags of every command that reads the configuration.
@@ -137,21 +150,12 @@ pub struct ServeArgs {
 /// The flags of `health`.
 #[derive(Clone, Debug, Args)]
 pub struct HealthArgs {
-    /// Server to ask, an http:// URL, or an https:// one where it serves TLS.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051", value_parser = parse_endpoint)]
-    pub endpoint: String,
+    /// The server to ask.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
     /// Service to ask about; empty means the server as a whole.
     #[arg(long, value_name = "NAME", default_value = "")]
     pub service: String,
-    /// PEM file of the authorities that may have signed the certificate of an https:// server; the system's, if it is not given.
-    #[arg(long, value_name = "FILE")]
-    pub tls_ca: Option<PathBuf>,
-    /// PEM file of a certificate to show to an https:// server.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub tls_cert: Option<PathBuf>,
-    /// PEM file of its private key.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub tls_key: Option<PathBuf>,
     /// Longest time to wait for the answer.
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_duration)]
     pub timeout: Duration,
@@ -295,13 +299,6 @@ fn moment(text: &str) -> Result<Timestamp, &'static str> {
     Timestamp::from_rfc3339(text).ok_or("it must be a moment such as 2027-01-01T00:00:00Z")
 }
 
-fn parse_endpoint(text: &str) -> Result<String, String> {
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text.to_owned()),
-        Ok(_) | Err(_) => Err("must be an http:// or https:// URL such as http://127.0.0.1:50051".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -335,7 +332,7 @@ mod tests {
     #[test]
     fn health_asks_the_default_port_and_refuses_other_schemes() {
         let Ok(Command::Health(args)) = parse(&["health"]) else { panic!("not health") };
-        assert_eq!((args.endpoint.as_str(), args.service.as_str()), ("http://127.0.0.1:50051", ""));
+        assert_eq!((args.connection.endpoint.as_str(), args.service.as_str()), ("http://127.0.0.1:50051", ""));
         assert_eq!(args.timeout, Duration::from_secs(2));
         assert!(parse(&["health", "--endpoint", "https://127.0.0.1:1", "--tls-ca", "ca.pem"]).is_ok());
         assert!(parse(&["health", "--endpoint", "grpc://127.0.0.1:1"]).is_err());

@@ -4,6 +4,7 @@
 
 mod api_key;
 mod backup;
+mod client;
 mod console;
 mod doctor;
 mod erasures;
@@ -15,10 +16,11 @@ mod serve;
 
 use std::process::ExitCode;
 
+pub use crate::cli::exit::Exit;
 use crate::cli::{self, ApiKeyCommand, Command};
 use crate::entropy::Entropy;
 use console::Console;
-pub use failure::{Exit, Failure};
+pub use failure::Failure;
 
 type Outcome = Result<Exit, Failure>;
 
@@ -56,6 +58,9 @@ async fn execute(command: Command, console: &mut Console) -> Outcome {
             Ok(Exit::Success)
         }
         Command::ApiKey(ApiKeyCommand::Create(args)) => api_key::create(args, console).await,
+        Command::Client(command) => client::run(*command).await,
+        Command::Completions(args) => client::generated(cli::generate::completions(&args)),
+        Command::Man(args) => client::generated(cli::generate::man(&args)),
         Command::TokenKey(args) => {
             console.say(&cli::token_key::run(&args, &Entropy::system()));
             Ok(Exit::Success)

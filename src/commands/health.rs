@@ -3,7 +3,7 @@
 use super::console::Console;
 use super::{Exit, Failure, Outcome};
 use crate::cli::HealthArgs;
-use crate::server::health::{AskError, ask};
+use crate::cli::health::{AskError, ask};
 
 /// Prints `SERVING`, or fails with the reason.
 pub(super) async fn run(args: HealthArgs, console: &Console) -> Outcome {

@@ -1,24 +1,16 @@
-//! `grpc.health.v1`: the empty service is the process, each service by name is its readiness. Also the command that
-//! queries it.
+//! `grpc.health.v1`: the empty service is the process, each service by name is its readiness.
 //!
 //! Liveness never queries the database, so an outage of the database restarts nothing.
 
 pub(crate) mod service;
 
-use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use crate::cli::HealthArgs;
 use crate::domain::secret::key_ring::KeyRing;
-use crate::pb::health::HealthCheckRequest;
-use crate::pb::health::health_check_response::ServingStatus;
-use crate::pb::health::health_client::HealthClient;
 use crate::store::{Maintenance, StoreError};
 use crate::telemetry::log_limiter::{self, LogLimiter};
 
@@ -126,83 +118,4 @@ impl ReadinessCheck {
             log_event!(warn, SIGNING_NOT_NOTED, %error, "the use of the first key was not recorded; the next check records it");
         }
     }
-}
-
-/// The reason why a server that was asked does not serve.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum AskError {
-    /// The arguments do not fit together, or name a file that cannot be used.
-    #[error("{0}")]
-    Arguments(String),
-    /// There is no answer.
-    #[error("{0}")]
-    Unreachable(String),
-    /// It answers that it does not serve, or refuses the question.
-    #[error("{0}")]
-    NotServing(String),
-}
-
-/// Asks a server for its health.
-///
-/// # Errors
-/// The reason why it does not serve.
-pub async fn ask(args: HealthArgs) -> Result<(), AskError> {
-    let endpoint = endpoint_of(&args).map_err(AskError::Arguments)?;
-    let HealthArgs { service, timeout, endpoint: url, .. } = args;
-    let of_service = if service.is_empty() { String::new() } else { format!(" for service {service}") };
-    let asked = async {
-        let unreachable =
-            |error: &dyn Error| AskError::Unreachable(format!("{url} cannot be reached: {}", root(error)));
-        let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
-        let request = HealthCheckRequest { service };
-        HealthClient::new(channel).check(request).await.map_err(|status| match status.source() {
-            // The connection broke, or no gRPC is spoken over it.
-            Some(_) => unreachable(&status),
-            None => {
-                let reason = format!("{:?}, {}", status.code(), status.code().description());
-                AskError::NotServing(format!("{url} refuses the question{of_service}: {reason}"))
-            }
-        })
-    };
-    let late = |_| AskError::Unreachable(format!("{url} gives no answer in time, which is {timeout:?}"));
-    let answer = tokio::time::timeout(timeout, asked).await.map_err(late)??;
-    match answer.into_inner().status() {
-        ServingStatus::Serving => Ok(()),
-        other => Err(AskError::NotServing(format!("{url} answers {}{of_service}", other.as_str_name()))),
-    }
-}
-
-/// Returns the text of the first cause of an error, which the texts of the others only repeat.
-fn root(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.last().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-/// Returns the server to ask, which is checked against the authorities in a file, or else against the system's.
-fn endpoint_of(args: &HealthArgs) -> Result<Endpoint, String> {
-    let HealthArgs { endpoint, tls_ca, tls_cert, tls_key, .. } = args;
-    let endpoint = Endpoint::from_shared(endpoint.clone()).map_err(|error| error.to_string())?;
-    if endpoint.uri().scheme_str() == Some("http") {
-        let files = tls_ca.is_some() || tls_cert.is_some();
-        return if files {
-            Err("--tls-ca and --tls-cert are for an https:// endpoint".to_owned())
-        } else {
-            Ok(endpoint)
-        };
-    }
-    let read = |file: &PathBuf| std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()));
-    let mut tls = match tls_ca {
-        None => ClientTlsConfig::new().with_native_roots(),
-        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(file)?)),
-    };
-    if let (Some(certificate), Some(key)) = (tls_cert, tls_key) {
-        tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
-    }
-    endpoint.tls_config(tls).map_err(|error| with_causes(&error))
-}
-
-/// Returns the text of an error with those of its causes: that of a connection alone tells nothing.
-fn with_causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

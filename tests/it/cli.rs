@@ -17,6 +17,7 @@ mod load;
 mod log;
 mod metrics;
 mod mtls;
+mod operator;
 mod outage;
 mod pooler;
 mod readiness;

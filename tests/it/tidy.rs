@@ -22,12 +22,25 @@ const ROOTS: [&str; 4] = ["src", "tests", "benches", "build.rs"];
 const CRATES: [(&str, &[&str]); 7] = [
     ("sea_orm", &["src/store.rs", "src/store/"]),
     ("sqlx", &["src/store.rs", "src/store/"]),
-    ("tonic", &["src/api.rs", "src/api/", "src/pb.rs", "src/serve.rs", "src/serve/", "src/server.rs", "src/server/"]),
+    (
+        "tonic",
+        &[
+            "src/api.rs",
+            "src/api/",
+            "src/cli/",
+            "src/pb.rs",
+            "src/serve.rs",
+            "src/serve/",
+            "src/server.rs",
+            "src/server/",
+        ],
+    ),
     (
         "prost",
         &[
             "src/api.rs",
             "src/api/",
+            "src/cli/",
             "src/event_json.rs",
             "src/pb.rs",
             "src/serve.rs",
@@ -48,6 +61,7 @@ const CRATES: [(&str, &[&str]); 7] = [
             "src/auth/key_directory/",
             "src/background.rs",
             "src/background/",
+            "src/cli/",
             "src/serve.rs",
             "src/serve/",
             "src/shutdown.rs",
@@ -81,14 +95,14 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("config", &["auth", "domain", "tls"]),
     ("auth", &["domain", "clock", "config", "entropy", "telemetry", "tls"]),
     ("telemetry", &["config"]),
-    ("cli", &["auth", "config", "domain", "entropy", "private_file"]),
+    ("cli", &["auth", "clock", "config", "domain", "entropy", "pb", "private_file"]),
     ("store", &["domain", "clock", "entropy", "private_file", "telemetry"]),
     ("event_json", &["api", "domain", "pb"]),
     ("mail", &["domain", "store", "config", "clock", "entropy", "private_file", "telemetry"]),
     ("webhook", &["domain", "store", "config", "clock", "entropy", "telemetry", "event_json", "background"]),
     ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json", "background"]),
     ("background", &["auth", "clock", "domain", "store", "entropy", "telemetry"]),
-    ("server", &["auth", "cli", "clock", "config", "domain", "entropy", "pb", "shutdown", "store", "telemetry", "tls"]),
+    ("server", &["auth", "clock", "config", "domain", "entropy", "pb", "shutdown", "store", "telemetry", "tls"]),
     ("api", &["auth", "background", "server", "store", "domain", "pb", "config", "clock", "entropy", "webhook"]),
 ];
 

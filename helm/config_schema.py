@@ -68,6 +68,8 @@ class Key:
         section, key = self.name.rsplit(".", 1)
         if self.name in FORMS:
             return FORMS[self.name]
+        if isinstance(self.value, bool):
+            return {"type": "boolean"}
         if section == "links":
             return LINK
         if section == "reminders":
@@ -79,8 +81,6 @@ class Key:
         if self.duration:
             words = f"{DURATION}|off" if self.off else DURATION
             return {"type": "string", "pattern": f"^({words})$", "description": " to ".join(["".join(self.duration.groups()[:2]), "".join(self.duration.groups()[2:])])}
-        if isinstance(self.value, bool):
-            return {"type": "boolean"}
         return {"type": "string", "minLength": 1} if key.endswith("_file") and self.value is None else {"type": "string"}
 
 

@@ -22,7 +22,7 @@ What the schema cannot say, because it concerns several values at once. Each par
 {{- if and .Values.store.ca.secretName .Values.store.ca.configMapName }}
 {{- $complaints = append $complaints "store.ca has a secretName and a configMapName: one file can come from one of them" }}
 {{- end }}
-{{- if and .Values.secrets.mailUrl.key }}
+{{- if and .Values.secrets.mailUrl.key (not .Values.config.links.allow_localhost) }}
 {{- if not .Values.config.mail.from }}
 {{- $complaints = append $complaints "config.mail.from is required with secrets.mailUrl: people would get mail from invitation@localhost" }}
 {{- end }}
@@ -155,6 +155,17 @@ What the schema cannot say, because it concerns several values at once. Each par
 {{- $complaints = append $complaints (printf "config.%s is %s, and has to be from %d to %d ms" $key $value (first $range | int64) (last $range | int64)) }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- /* What the service compares; the other value is the default of config/default.toml. */}}
+{{- $lease := dig "delivery" "lease" "55s" .Values.config | include "invitation-service.milliseconds" | int64 }}
+{{- $step := dig "mail" "timeout" "10s" .Values.config | include "invitation-service.milliseconds" | int64 }}
+{{- if lt $lease (add (mul 4 $step) 10000) }}
+{{- $complaints = append $complaints "config.delivery.lease must be at least 10s longer than four times config.mail.timeout" }}
+{{- end }}
+{{- $store := dig "store" "timeout" "1500ms" .Values.config | include "invitation-service.milliseconds" | int64 }}
+{{- $request := dig "grpc" "request_timeout" "10s" .Values.config | include "invitation-service.milliseconds" | int64 }}
+{{- if ge $store $request }}
+{{- $complaints = append $complaints "config.store.timeout must be shorter than config.grpc.request_timeout" }}
 {{- end }}
 {{- if not (kindIs "invalid" .Values.terminationGracePeriodSeconds) }}
 {{- $drain := include "invitation-service.drainSeconds" . | int }}

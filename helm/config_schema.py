@@ -27,6 +27,7 @@ FORMS = {
     "limits.failed_lookups_per_key": RATE,
     "limits.invitations_per_account": RATE,
     "limits.invitations_per_key": RATE,
+    "log.calls": {"type": "string", "pattern": "^(all|problems|1/[1-9][0-9]{0,6})$"},
     "log.format": {"enum": ["auto", "text", "json"]},
     # A level, or directives with one level each: a typo would stop the service.
     "log.level": {
@@ -57,7 +58,7 @@ class Key:
         self.secret = "Secret." in text
         self.number = re.search(r"Number, (\d+)\s+to (\d+)", text)
         self.duration = re.search(r"(?:Duration, |: )(\d+)(ms|s|m|h|d) to (\d+)(ms|s|m|h|d)", text)
-        self.off = bool(re.search(r"(Number|Duration), [^.:]*\bor off\b", text))
+        self.off = bool(re.search(r'(Number|Duration), [^.:]*\bor "?off\b', text))
 
     def milliseconds(self):
         """The least and the most of a duration."""

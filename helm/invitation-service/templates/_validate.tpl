@@ -81,6 +81,13 @@ What the schema cannot say, because it concerns several values at once. Each par
 {{- $complaints = append $complaints (printf "autoscaling needs resources.requests.cpu of 500m or more: %d %% of less is used up by a few hundred calls a second, and the pods would be at maxReplicas for ever" (int .Values.autoscaling.targetCPU)) }}
 {{- end }}
 {{- end }}
+{{- $minAvailable := .Values.podDisruptionBudget.minAvailable | toString }}
+{{- $pods := include "invitation-service.replicas" . | int }}
+{{- if and .Values.podDisruptionBudget.enabled (gt $pods 1) (regexMatch "^([0-9]+|100%)$" $minAvailable) }}
+{{- if or (eq $minAvailable "100%") (ge (int $minAvailable) $pods) }}
+{{- $complaints = append $complaints (printf "podDisruptionBudget.minAvailable (%s) of %d pods lets no node be drained" $minAvailable $pods) }}
+{{- end }}
+{{- end }}
 {{- toYaml $complaints }}
 {{- end }}
 

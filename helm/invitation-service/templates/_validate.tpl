@@ -22,12 +22,12 @@ What the schema cannot say, because it concerns several values at once. Each par
 {{- if and .Values.store.ca.secretName .Values.store.ca.configMapName }}
 {{- $complaints = append $complaints "store.ca has a secretName and a configMapName: one file can come from one of them" }}
 {{- end }}
-{{- if and .Values.secrets.mailUrl.key (not .Values.config.links.allow_localhost) }}
-{{- if not .Values.config.mail.from }}
+{{- if and .Values.secrets.mailUrl.key (not (dig "links" "allow_localhost" false .Values.config)) }}
+{{- if not (dig "mail" "from" "" .Values.config) }}
 {{- $complaints = append $complaints "config.mail.from is required with secrets.mailUrl: people would get mail from invitation@localhost" }}
 {{- end }}
 {{- range $kind := list "connection" "user" "guest" "general" }}
-{{- $link := get $.Values.config.links $kind | default "http://localhost" }}
+{{- $link := dig "links" $kind "http://localhost" $.Values.config }}
 {{- if regexMatch "^https?://(localhost|127\\.[0-9.]+|\\[::1\\])([:/?]|$)" $link }}
 {{- $complaints = append $complaints (printf "config.links.%s is required with secrets.mailUrl: people would get links to localhost" $kind) }}
 {{- end }}

@@ -174,9 +174,9 @@ reads have once more with a reader role, one that readiness is looked at with, a
 {{- div (add (include "invitation-service.milliseconds" . | int64) 999) 1000 }}
 {{- end }}
 
-{{/* How long a pod may take to drain; SIGKILL must come later. */}}
+{{/* How long a pod may take to drain, a sleep before it among it; SIGKILL must come later. */}}
 {{- define "invitation-service.drainSeconds" -}}
-{{- add (include "invitation-service.seconds" .Values.config.grpc.drain_delay) (include "invitation-service.seconds" .Values.config.grpc.drain_timeout) }}
+{{- add (dig "preStop" "sleep" "seconds" 0 .Values.lifecycle) (include "invitation-service.seconds" .Values.config.grpc.drain_delay) (include "invitation-service.seconds" .Values.config.grpc.drain_timeout) }}
 {{- end }}
 
 {{- define "invitation-service.terminationGracePeriodSeconds" -}}

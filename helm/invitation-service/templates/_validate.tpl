@@ -171,6 +171,10 @@ What the schema cannot say, because it concerns several values at once. Each par
 {{- end }}
 {{- $store := dig "store" "timeout" "1500ms" .Values.config | include "invitation-service.milliseconds" | int64 }}
 {{- $request := dig "grpc" "request_timeout" "10s" .Values.config | include "invitation-service.milliseconds" | int64 }}
+{{- $grace := dig "grpc" "max_connection_age_grace" "30s" .Values.config | include "invitation-service.milliseconds" | int64 }}
+{{- if and (lt $grace $request) (hasKey (include "invitation-service.ranges" . | fromJson) "grpc.max_connection_age_grace") }}
+{{- $complaints = append $complaints "config.grpc.max_connection_age_grace must be at least config.grpc.request_timeout" }}
+{{- end }}
 {{- if ge $store $request }}
 {{- $complaints = append $complaints "config.store.timeout must be shorter than config.grpc.request_timeout" }}
 {{- end }}

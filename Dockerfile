@@ -1,22 +1,29 @@
 # syntax=docker/dockerfile:1
 
-# Debian 12 in both stages: the binary links to the C library of the first and runs with that of the second.
-ARG RUST_VERSION=1.95
+# Debian 12 in both stages: the binary links to the C library of the first and runs with that of the second. A release names both by digest,
+# --build-arg RUNTIME_IMAGE=gcr.io/distroless/cc-debian12@sha256:..., as docs/image.md says.
+ARG BUILD_IMAGE=rust:1.95-slim-bookworm
+ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
-FROM rust:${RUST_VERSION}-slim-bookworm AS build
+# Each platform is built natively, or emulated, so nothing but Rust and the image's C compiler (for the bundled SQLite) is needed:
+#   docker buildx build --platform linux/amd64,linux/arm64 .
+# hadolint ignore=DL3006
+FROM ${BUILD_IMAGE} AS build
+ARG TARGETPLATFORM
 WORKDIR /src
 # .dockerignore lets through only what cargo reads: the manifest names the tests and benches, so they must be there to be parsed.
 COPY . .
-# Nothing but Rust and the image's C compiler (for the bundled SQLite) is needed. The target folder is a cache that outlives
-# checkouts, and cargo judges by modification times: without the touch, an older checkout would pass for already built.
+# The target folder is a cache that outlives checkouts, one for each platform, and cargo judges by modification times: without the touch,
+# an older checkout would pass for already built.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    --mount=type=cache,target=/src/target,sharing=locked \
+    --mount=type=cache,id=target-${TARGETPLATFORM},target=/src/target,sharing=locked \
     find build.rs config proto src -type f -exec touch {} + \
     && cargo build --release --locked --bin invitation-service \
     && install -D -m 0755 target/release/invitation-service /out/usr/local/bin/invitation-service \
     && install -d -m 0700 -o 65532 -g 65532 /out/var/lib/invitation-service
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+# hadolint ignore=DL3006
+FROM ${RUNTIME_IMAGE}
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="invitation-service" \

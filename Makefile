@@ -5,7 +5,7 @@ with_tools := PATH="$(TOOLS_DIR)/bin:$$PATH"
 threads = $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test pooled walled drill instructions planted mutants lint bench
+.PHONY: help run test pooled walled drill instructions planted mutants lint image bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,11 @@ lint: ## Format, clippy, proto, docs, dependencies, chart
 	$(with_tools) cargo-deny --locked check bans licenses sources
 	$(with_tools) .ci/advisories
 	helm/lint
+
+image: ## Run the binary in the empty root of the image, and list what it is made of (docs/image.md)
+	cargo build --locked
+	.ci/image
+	.ci/sbom "$${CARGO_TARGET_DIR:-target}/sbom"
 
 bench: ## Load benchmark on SQLite and PostgreSQL, with pgbench beside it: medians of three runs
 	.ci/tools test

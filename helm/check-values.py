@@ -4,8 +4,9 @@
 
 - Each value of values.yaml has a comment that opens with `# --`, right above it or above the map that it is part of.
 - The table in the chart's README is made of these comments; with --update it is written, else compared.
-- values.schema.json allows under `config` just the keys of REFERENCE, the service's own default configuration, but for those that
-  the chart sets itself: a key that the service does not know would stop it, one that is missing here could not be set.
+- values.schema.json has under `config` just what REFERENCE, the service's own default configuration, says of each key, but for those
+  that the chart sets itself: a key that the service does not know would stop it, one that is missing here could not be set, and a value
+  that it refuses is to be refused here. The same for what templates/_reference.tpl tells the templates. Both are written with --update.
 """
 
 import json
@@ -13,11 +14,11 @@ import pathlib
 import re
 import sys
 
+import config_schema
 import yaml
 
 BEGIN, END = "<!-- values: written by helm/lint --update -->\n", "<!-- end of values -->\n"
 LONGEST_DEFAULT = 40
-SET_BY_CHART = re.compile(r"(admin|grpc)\.listen|grpc\.tls\.[a-z_]+|store\.(read_)?url(_file)?|token\.keys(_file)?|auth\.(mode|api_keys_file|client_certificates_file)|mail\.url(_file)?")
 
 
 def comments(text):
@@ -61,22 +62,6 @@ def table(values, notes):
     return "".join(["| Value | Default | |\n", "| --- | --- | --- |\n", *rows]), bare
 
 
-def service_keys(reference):
-    """The keys of the service's default configuration; one without a value stands there as a comment."""
-    section, found = None, set()
-    for line in reference.splitlines():
-        if header := re.fullmatch(r"\[([a-z_.]+)\]", line):
-            section = header[1]
-        elif key := re.match(r"(?:# )?([a-z_]+) = ", line):
-            found.add(f"{section}.{key[1]}")
-    return found
-
-
-def schema_keys(schema):
-    sections = schema["properties"]["config"]["properties"]
-    return {f"{section}.{key}" for section, body in sections.items() for key in body["properties"]}
-
-
 def check(chart, reference, update):
     text = (chart / "values.yaml").read_text()
     rows, bare = table(yaml.safe_load(text), comments(text))
@@ -90,16 +75,24 @@ def check(chart, reference, update):
     elif written != rows:
         yield "README.md: the table is not that of values.yaml (helm/lint --update writes it)"
 
-    allowed = schema_keys(json.loads((chart / "values.schema.json").read_text()))
-    known = service_keys(reference.read_text())
+    known = config_schema.keys(reference.read_text())
     if not known:
         yield f"{reference.name}: no key found"
-    for key in sorted(known - allowed):
-        if not SET_BY_CHART.fullmatch(key):
-            yield f"values.schema.json: config.{key} is missing, which the service has"
-    for key in sorted(allowed):
-        if key not in known or SET_BY_CHART.fullmatch(key):
-            yield f"values.schema.json: config.{key} is not the service's, or set by the chart"
+    schema_file = chart / "values.schema.json"
+    schema = json.loads(schema_file.read_text())
+    template_file = chart / "templates" / "_reference.tpl"
+    wanted = config_schema.config_schema(known)
+    if update:
+        schema["properties"]["config"] = wanted
+        schema_file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
+        template_file.write_text(config_schema.template(known))
+    else:
+        found = schema["properties"]["config"]["properties"]
+        for section in sorted(found.keys() | wanted["properties"].keys()):
+            if found.get(section) != wanted["properties"].get(section):
+                yield f"values.schema.json: config.{section} is not what {reference.name} says (helm/lint --update writes it)"
+        if template_file.read_text() != config_schema.template(known):
+            yield f"_reference.tpl: is not what {reference.name} says (helm/lint --update writes it)"
 
 
 def main(arguments):

@@ -1,14 +1,16 @@
+{{/* Names, labels, annotations, and what is calculated from the values. */}}
+
 {{- define "invitation-service.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* 53 characters leave room for the suffixes (-headless, -migrate) within a name's 63. */}}
+{{/* 46 characters leave room for the suffixes (-migrate-12345678) within a name's 63. */}}
 {{- define "invitation-service.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 46 | trimSuffix "-" }}
 {{- else }}
 {{- $name := include "invitation-service.name" . }}
-{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 53 | trimSuffix "-" }}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 46 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
@@ -28,15 +30,34 @@ app.kubernetes.io/component: {{ .component }}
 {{- merge $own .root.Values.labels | toYaml }}
 {{- end }}
 
+{{/* Without the versions of chart and application: a new chart alone must not roll pods that stay as they are. */}}
 {{- define "invitation-service.podLabels" -}}
-{{- merge (include "invitation-service.labels" . | fromYaml) .root.Values.podLabels | toYaml }}
+{{- $own := include "invitation-service.selectorLabels" . | fromYaml }}
+{{- merge $own .root.Values.podLabels .root.Values.labels | toYaml }}
 {{- end }}
 
+{{/*
+The `annotations:` of an object, or nothing. Call with (dict "root" $ "own" MAP "more" MAP): `own` is what the chart needs and wins,
+then what the values say for this object, then what they say for all.
+*/}}
+{{- define "invitation-service.annotations" -}}
+{{- $all := merge (dict) (.own | default dict) (.more | default dict) .root.Values.annotations }}
+{{- with $all -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* A parent chart may name one registry for all images. */}}
 {{- define "invitation-service.image" -}}
+{{- $repository := .Values.image.repository }}
+{{- with (.Values.global).imageRegistry }}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) $repository }}
+{{- end }}
 {{- if .Values.image.digest }}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- printf "%s@%s" $repository .Values.image.digest }}
 {{- else }}
-{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) }}
 {{- end }}
 {{- end }}
 
@@ -48,38 +69,114 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 {{- end }}
 
-{{/* The hook runs before the release's own objects exist, so it can use no service account that the chart makes. */}}
+{{/* A hook runs before the release's own objects exist, so it can use no service account that the chart makes. A plain Job can. */}}
 {{- define "invitation-service.migrationServiceAccountName" -}}
-{{- $existing := ternary "" .Values.serviceAccount.name .Values.serviceAccount.create }}
-{{- .Values.migration.serviceAccountName | default $existing | default "default" }}
+{{- if .Values.migration.serviceAccountName }}
+{{- .Values.migration.serviceAccountName }}
+{{- else if and (eq .Values.migration.mode "hook") .Values.serviceAccount.create }}
+{{- "default" }}
+{{- else }}
+{{- include "invitation-service.serviceAccountName" . }}
+{{- end }}
 {{- end }}
 
 {{- define "invitation-service.claimName" -}}
 {{- .Values.persistence.existingClaim | default (printf "%s-data" (include "invitation-service.fullname" .)) }}
 {{- end }}
 
+{{/* Empty, or how calls are encrypted. What depends on it: the configuration, the volumes, appProtocol, the test, the route, the notes. */}}
+{{- define "invitation-service.tls" -}}
+{{- if has .Values.tls.mode (list "existingSecret" "certManager") }}true{{ end }}
+{{- end }}
+
+{{- define "invitation-service.tlsSecretName" -}}
+{{- if include "invitation-service.tls" . }}
+{{- .Values.tls.secretName | default (printf "%s-tls" (include "invitation-service.fullname" .)) }}
+{{- end }}
+{{- end }}
+
+{{/* The name that certificates hold for, and that clients inside the cluster use. */}}
+{{- define "invitation-service.host" -}}
+{{- printf "%s.%s.svc" (include "invitation-service.fullname" .) .Release.Namespace }}
+{{- end }}
+
+{{- define "invitation-service.appProtocol" -}}
+{{- .Values.service.appProtocol | default (ternary "https" "grpc" (not (empty (include "invitation-service.tls" .)))) }}
+{{- end }}
+
+{{/* Whether a Job migrates, and so whether its objects are made. */}}
+{{- define "invitation-service.migrationJob" -}}
+{{- if and (eq .Values.store.backend "postgres") (has .Values.migration.mode (list "job" "hook")) }}true{{ end }}
+{{- end }}
+
 {{- define "invitation-service.replicas" -}}
-{{- if kindIs "invalid" .Values.replicas }}
+{{- if .Values.autoscaling.enabled }}
+{{- int .Values.autoscaling.minReplicas }}
+{{- else if kindIs "invalid" .Values.replicas }}
 {{- ternary 1 2 (eq .Values.store.backend "sqlite") }}
 {{- else }}
 {{- int .Values.replicas }}
 {{- end }}
 {{- end }}
 
-{{/* A duration of the configuration ("500ms", "20s", "2m") in whole seconds, rounded up. */}}
-{{- define "invitation-service.seconds" -}}
-{{- if hasSuffix "ms" . }}
-{{- div (add (trimSuffix "ms" . | int) 999) 1000 }}
-{{- else if hasSuffix "m" . }}
-{{- mul (trimSuffix "m" . | int) 60 }}
+{{/* The most pods that may be wanted at once, without those of an update. */}}
+{{- define "invitation-service.maxReplicas" -}}
+{{- if .Values.autoscaling.enabled }}
+{{- int .Values.autoscaling.maxReplicas }}
 {{- else }}
-{{- trimSuffix "s" . | int }}
+{{- include "invitation-service.replicas" . }}
 {{- end }}
 {{- end }}
 
-{{/* How long a pod may take to drain; SIGKILL must come later. */}}
+{{/* How many pods more an update makes for a while: a number, or a share of the pods, which Kubernetes rounds up. */}}
+{{- define "invitation-service.maxSurge" -}}
+{{- $rolling := .Values.strategy.rollingUpdate | default dict }}
+{{- $surge := ternary $rolling.maxSurge 1 (hasKey $rolling "maxSurge") | toString }}
+{{- if or (eq .Values.store.backend "sqlite") (eq (.Values.strategy.type | default "RollingUpdate") "Recreate") }}
+{{- 0 }}
+{{- else if hasSuffix "%" $surge }}
+{{- $pods := include "invitation-service.maxReplicas" . | int }}
+{{- div (add (mul $pods (trimSuffix "%" $surge | int)) 99) 100 }}
+{{- else }}
+{{- int $surge }}
+{{- end }}
+{{- end }}
+
+{{/*
+Connections to the primary that one pod opens at most, as config/default.toml says at store.max_connections: those of the pool, which
+reads have once more with a reader role, one that readiness is looked at with, and one that waits for notifications.
+*/}}
+{{- define "invitation-service.podConnections" -}}
+{{- $pool := dig "store" "max_connections" 16 .Values.config | int }}
+{{- add (mul $pool (ternary 2 1 (not (empty (dig "store" "reader_role" "" .Values.config))))) 2 }}
+{{- end }}
+
+{{/* All of them at the worst moment: an update while every pod is there, and the migration. */}}
+{{- define "invitation-service.connections" -}}
+{{- $pods := add (include "invitation-service.maxReplicas" . | int) (include "invitation-service.maxSurge" . | int) }}
+{{- $migration := ternary 2 0 (not (empty (include "invitation-service.migrationJob" .))) }}
+{{- add (mul $pods (include "invitation-service.podConnections" . | int)) $migration }}
+{{- end }}
+
+{{/* A duration of the configuration ("500ms", "20s", "2m", "12h", "30d") in milliseconds. */}}
+{{- define "invitation-service.milliseconds" -}}
+{{- if hasSuffix "ms" . }}
+{{- trimSuffix "ms" . | int64 }}
+{{- else }}
+{{- $units := dict "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 }}
+{{- $unit := substr (sub (len .) 1 | int) (len .) . }}
+{{- mul (trimSuffix $unit . | int64) (get $units $unit) }}
+{{- end }}
+{{- end }}
+
+{{/* The same in whole seconds, rounded up. */}}
+{{- define "invitation-service.seconds" -}}
+{{- div (add (include "invitation-service.milliseconds" . | int64) 999) 1000 }}
+{{- end }}
+
+{{/* How long a pod may take to drain, a sleep before it among it; SIGKILL must come later. */}}
 {{- define "invitation-service.drainSeconds" -}}
-{{- add (include "invitation-service.seconds" .Values.config.grpc.drain_delay) (include "invitation-service.seconds" .Values.config.grpc.drain_timeout) }}
+{{- add (dig "preStop" "sleep" "seconds" 0 .Values.lifecycle) (include "invitation-service.seconds" .Values.config.grpc.drain_delay) (include "invitation-service.seconds" .Values.config.grpc.drain_timeout) }}
 {{- end }}
 
 {{- define "invitation-service.terminationGracePeriodSeconds" -}}
@@ -90,173 +187,36 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 {{- end }}
 
-{{/*
-The service's configuration file. Written out key by key: toToml would turn the whole numbers of the values into floats.
-A JSON string is a TOML basic string.
-*/}}
-{{- define "invitation-service.config" -}}
-{{- $config := deepCopy .Values.config }}
-{{- $listen := ternary "[::]" .Values.listenAddress (eq .Values.listenAddress "::") }}
-{{- $own := dict
-      "admin" (dict "listen" (printf "%s:9090" $listen))
-      "grpc" (dict "listen" (printf "%s:50051" $listen))
-      "auth" (dict "mode" "required") }}
-{{- if .Values.existingSecret.keys.apiKeys }}
-{{- $_ := set $own.auth "api_keys_file" "/run/secrets/invitation-service/api-keys.toml" }}
-{{- end }}
-{{- if .Values.tls.secretName }}
-{{- $tls := dict "cert_file" "/run/secrets/invitation-service-tls/tls.crt" "key_file" "/run/secrets/invitation-service-tls/tls.key" }}
-{{- if .Values.tls.clientCa.secretName }}
-{{- $_ := set $tls "client_ca_file" "/run/secrets/invitation-service-tls/client-ca.crt" }}
-{{- $_ := set $tls "client_auth" .Values.tls.clientAuth }}
-{{- if .Values.tls.clientCertificates }}
-{{- $_ := set $own.auth "client_certificates_file" "/etc/invitation-service/client-certificates.toml" }}
-{{- end }}
-{{- end }}
-{{- $_ := set $own "grpc.tls" $tls }}
-{{- end }}
-{{- if eq .Values.store.backend "sqlite" }}
-{{- $_ := set $own "store" (dict "url" "sqlite:///var/lib/invitation-service/invitations.db") }}
+{{/* A quantity of CPU (2, "1.5", "500m") in thousandths of a core; 0 for none. */}}
+{{- define "invitation-service.millicores" -}}
+{{- $quantity := toString . }}
+{{- if or (empty .) (eq $quantity "<nil>") }}
+{{- 0 }}
+{{- else if hasSuffix "m" $quantity }}
+{{- trimSuffix "m" $quantity | int }}
 {{- else }}
-{{- $store := dict "url_file" "/run/secrets/invitation-service/store-url" }}
-{{- if .Values.existingSecret.keys.readUrl }}
-{{- $_ := set $store "read_url_file" "/run/secrets/invitation-service/read-url" }}
-{{- end }}
-{{- $_ := set $own "store" $store }}
-{{- end }}
-{{- if or (eq .Values.store.backend "postgres") .Values.sqlite.tokenKeysFromSecret }}
-{{- $_ := set $own "token" (dict "keys_file" "/run/secrets/invitation-service/token-keys") }}
-{{- end }}
-{{- if .Values.existingSecret.keys.mailUrl }}
-{{- $_ := set $own "mail" (dict "url_file" "/run/secrets/invitation-service/mail-url") }}
-{{- end }}
-{{- range $section, $keys := mergeOverwrite $config $own }}
-{{- if $keys }}
-[{{ $section }}]
-{{- range $key, $value := $keys }}
-{{- if kindIs "string" $value }}
-{{ $key }} = {{ toRawJson $value }}
-{{- else if kindIs "bool" $value }}
-{{ $key }} = {{ $value }}
-{{- else if not (kindIs "invalid" $value) }}
-{{ $key }} = {{ int64 $value }}
-{{- end }}
-{{- end }}
-{{ end }}
+{{- mulf (float64 $quantity) 1000 | int }}
 {{- end }}
 {{- end }}
 
-{{/* The data of a ConfigMap that holds it. Indenting leaves blanks on the empty lines, which go again. */}}
-{{- define "invitation-service.configData" -}}
-{{- $data := printf "config.toml: |%s" (include "invitation-service.config" . | trim | nindent 2) }}
-{{- regexReplaceAll "(?m)^ +$" (nindent 2 $data) "" }}
-{{- end }}
-
-{{- define "invitation-service.podSecurityContext" -}}
-runAsNonRoot: true
-{{- with .Values.runAs.user }}
-runAsUser: {{ int64 . }}
-{{- end }}
-{{- with .Values.runAs.group }}
-runAsGroup: {{ int64 . }}
-{{- end }}
-{{- with .Values.runAs.fsGroup }}
-fsGroup: {{ int64 . }}
-# Without this, every start walks the whole volume to change its owner.
-fsGroupChangePolicy: OnRootMismatch
-{{- end }}
-seccompProfile:
-  type: RuntimeDefault
-{{- end }}
-
-{{- define "invitation-service.containerSecurityContext" -}}
-allowPrivilegeEscalation: false
-capabilities:
-  drop:
-    - ALL
-readOnlyRootFilesystem: true
-runAsNonRoot: true
-seccompProfile:
-  type: RuntimeDefault
-{{- end }}
-
-{{/* What the pods of the service, of the migration and of the test have in common. */}}
-{{- define "invitation-service.podCommon" -}}
-automountServiceAccountToken: false
-# The variables that Kubernetes sets for each Service begin with the Service's name, which may look like our configuration.
-enableServiceLinks: false
-securityContext:
-  {{- include "invitation-service.podSecurityContext" . | nindent 2 }}
-{{- with .Values.imagePullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .Values.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .Values.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- end }}
-
-{{- define "invitation-service.env" -}}
-{{- range $name, $value := .Values.extraEnv }}
-- name: {{ $name }}
-  value: {{ $value | quote }}
-{{- end }}
-{{- end }}
-
-{{/* Mounts for the configuration and the secrets; two places, as nothing can be mounted inside a read-only volume. */}}
-{{- define "invitation-service.volumeMounts" -}}
-- name: config
-  mountPath: /etc/invitation-service
-  readOnly: true
-- name: secrets
-  mountPath: /run/secrets/invitation-service
-  readOnly: true
-{{- with .Values.extraVolumeMounts }}
-{{ toYaml . }}
+{{/* A quantity of memory ("512Mi", "1G") in bytes; 0 for none. */}}
+{{- define "invitation-service.bytes" -}}
+{{- $quantity := toString . }}
+{{- $units := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 }}
+{{- $unit := regexFind "[A-Za-z]+$" $quantity }}
+{{- if or (empty .) (eq $quantity "<nil>") }}
+{{- 0 }}
+{{- else }}
+{{- mulf (trimSuffix $unit $quantity | float64) (get $units $unit | default 1) | int64 }}
 {{- end }}
 {{- end }}
 
 {{/*
-The volumes behind them. Only the keys that are used are mounted, under names that do not depend on those in the Secret.
-Call with (dict "root" $ "configMap" NAME "storeUrlKey" KEY).
+Threads that run tasks. The runtime would take one for each core of the node, which costs memory and, under a limit, throttling. A pod
+gets as many as it has cores by its limit, else by its request, and never one alone, behind which everything would wait.
 */}}
-{{- define "invitation-service.volumes" -}}
-{{- $values := .root.Values }}
-{{- $postgres := eq $values.store.backend "postgres" }}
-- name: config
-  configMap:
-    name: {{ .configMap }}
-- name: secrets
-  secret:
-    secretName: {{ $values.existingSecret.name }}
-    defaultMode: 0440
-    items:
-      {{- with $values.existingSecret.keys.apiKeys }}
-      - key: {{ . }}
-        path: api-keys.toml
-      {{- end }}
-      {{- if or $postgres $values.sqlite.tokenKeysFromSecret }}
-      - key: {{ $values.existingSecret.keys.tokenKeys }}
-        path: token-keys
-      {{- end }}
-      {{- if $postgres }}
-      - key: {{ .storeUrlKey }}
-        path: store-url
-      {{- with $values.existingSecret.keys.readUrl }}
-      - key: {{ . }}
-        path: read-url
-      {{- end }}
-      {{- end }}
-      {{- with $values.existingSecret.keys.mailUrl }}
-      - key: {{ . }}
-        path: mail-url
-      {{- end }}
-{{- with $values.extraVolumes }}
-{{ toYaml . }}
-{{- end }}
+{{- define "invitation-service.workerThreads" -}}
+{{- $resources := .Values.resources }}
+{{- $cpu := dig "limits" "cpu" "" $resources | default (dig "requests" "cpu" "" $resources) }}
+{{- max 2 (div (add (include "invitation-service.millicores" $cpu | int) 999) 1000) }}
 {{- end }}

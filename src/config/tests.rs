@@ -13,6 +13,7 @@ use crate::domain::kind::Kind;
 mod accounts;
 mod api_keys;
 mod jwt;
+mod localhost;
 mod reference;
 
 type Settings<'a> = &'a [(&'a str, &'a str)];

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::fatal;
 use crate::cli::server::{Server, printed, run};
@@ -123,6 +123,11 @@ async fn missing_grants_are_told_apart_from_a_missing_schema() {
     printed(&migrated);
     assert!(log.contains("\"message\":\"migration applied\"") && log.contains("duration_ms"), "{log}");
     assert_eq!(log.lines().count(), 1, "nothing else is said:\n{log}");
+    let admin = sea_orm::Database::connect(place.database.direct()).await.unwrap();
+    let count = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
+    let count = admin.query_one_raw(Statement::from_string(DbBackend::Postgres, count)).await.unwrap().unwrap();
+    assert_eq!(count.try_get_by_index::<i64>(0).unwrap(), 28, "the list of tables is complete");
+    admin.close().await.unwrap();
     let line_of = async |part: &str| {
         let server = Server::start(folder.path(), &[], &environment(&url)).await;
         let line = server.logged("not ready").await;

@@ -40,8 +40,8 @@ impl Console {
         }
         let is_json = self.log.as_ref().is_some_and(|(_, is_json)| *is_json);
         if is_json && tracing::enabled!(tracing::Level::ERROR) {
-            let exit_code = failure.exit.code();
-            log_event!(error, PROCESS_FAILED, exit_code, "{}", failure.line);
+            let (exit_code, reason) = (failure.exit.code(), &failure.line);
+            log_event!(error, PROCESS_FAILED, exit_code, "{reason}");
         } else {
             eprintln!("{}", failure.text);
         }
@@ -49,7 +49,7 @@ impl Console {
 
     /// Starts the log by the settings that a configuration has which cannot be used otherwise. People who check one read text.
     fn start_log_of(&mut self, failure: &Failure) {
-        let Some(ConfigError { log: Some(log), .. }) = &failure.config else { return };
+        let Some(ConfigError { log: Some(log), .. }) = failure.config.as_deref() else { return };
         if (self.is_logged || log.format == LogFormat::Json) && telemetry::is_json(log) {
             // Without a log, the failure is printed.
             drop(self.start_log(log));

@@ -15,7 +15,7 @@ pub struct Failure {
     /// The text for a terminal, which may have several lines.
     pub text: String,
     /// The problems of the configuration, whose settings of the log are in force where it has been read that far.
-    pub(super) config: Option<ConfigError>,
+    pub(super) config: Option<Box<ConfigError>>,
 }
 
 impl Failure {
@@ -34,7 +34,7 @@ impl Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let (line, text) = (error.line(), error.to_string());
-        Self { exit: Exit::Configuration, line, text, config: Some(error) }
+        Self { exit: Exit::Configuration, line, text, config: Some(Box::new(error)) }
     }
 }
 

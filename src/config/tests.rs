@@ -395,9 +395,3 @@ fn redacted_configuration_has_every_key_and_no_secret() {
         }
     }
 }
-
-#[test]
-fn redacted_configuration_without_secrets_loads_again() {
-    let config = load(&[]).unwrap();
-    assert_eq!(load_file(&config.redacted(), &[]).unwrap().redacted(), config.redacted());
-}

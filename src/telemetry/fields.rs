@@ -74,12 +74,8 @@ pub const FIELDS: &[Field] = &[
     ("location", "text", "File and line of the source."),
     ("lost", "number", "The number of lines."),
     ("method", "text", "The RPC; `unknown` for a path that is none."),
-<<<<<<< ours
     ("migration", "text", "The name of a migration."),
-    ("migrations", "number", "The number of migrations that this release does not know."),
-=======
     ("migrations", "text", "The migrations that this release does not know."),
->>>>>>> theirs
     ("not_after", "text", "The end of the certificate."),
     ("organization_id", "text", "The organization that the API key is bound to; absent if it is not."),
     ("outcome", "text", "What follows from the attempt."),

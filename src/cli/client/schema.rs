@@ -93,6 +93,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::exit::Exit;
 
     #[test]
     fn every_enum_has_words_without_its_prefix() {
@@ -134,7 +135,7 @@ mod tests {
         for json in
             [json!({"invitatio": {}}), json!({"on_conflict": "panic"}), json!({"invitation": {"max_uses": "x"}})]
         {
-            assert_eq!(message(input(), json).unwrap_err().exit_code(), 2);
+            assert_eq!(message(input(), json).unwrap_err().exit(), Exit::Usage);
         }
     }
 }

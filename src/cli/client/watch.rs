@@ -170,6 +170,7 @@ fn write_token(file: &Path, token: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::exit::Exit;
 
     #[test]
     fn token_is_kept_in_a_file_as_a_whole() {
@@ -181,6 +182,6 @@ mod tests {
             assert_eq!(read_token(&file).unwrap().as_deref(), Some(token));
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert_eq!(read_token(folder.path()).unwrap_err().exit_code(), 1, "a folder");
+        assert_eq!(read_token(folder.path()).unwrap_err().exit(), Exit::Failed, "a folder");
     }
 }

@@ -106,7 +106,9 @@ impl RawGrpc {
         };
         let max_connection_age_grace =
             value::duration(problems, "grpc.max_connection_age_grace", &max_connection_age_grace, AGE_MIN..=AGE_MAX);
+        let grows_old = !matches!(max_connection_age, Ok(None));
         if let (Ok(grace), Ok(timeout)) = (&max_connection_age_grace, &request_timeout)
+            && grows_old
             && grace < timeout
         {
             // Otherwise a call would be cut because its connection has grown old.

@@ -36,3 +36,9 @@ fn documented_key<'a>(line: &'a str, comment: &[&str]) -> Option<&'a str> {
     let live = if after_variable { line.strip_prefix("# ").unwrap_or(line) } else { line };
     (!live.starts_with('#')).then(|| live.split_once(" = ")).flatten().map(|(key, _)| key)
 }
+
+#[test]
+fn redacted_configuration_without_secrets_loads_again() {
+    let config = load(&[]).unwrap();
+    assert_eq!(load_file(&config.redacted(), &[]).unwrap().redacted(), config.redacted());
+}

@@ -60,7 +60,11 @@ async fn page_of_large_rows_is_short_and_the_list_goes_on(database: TestDatabase
 
 async fn answer_about_several_is_no_larger_than_clients_take(database: TestDatabase) {
     // The texts are long, and a build without optimisation is slow.
-    let patient = [("INVITATION__STORE__TIMEOUT", "50s"), ("INVITATION__GRPC__REQUEST_TIMEOUT", "60s")];
+    let patient = [
+        ("INVITATION__STORE__TIMEOUT", "50s"),
+        ("INVITATION__GRPC__REQUEST_TIMEOUT", "60s"),
+        ("INVITATION__GRPC__MAX_CONNECTION_AGE", "off"),
+    ];
     let service = Service::start_with(configuration(&database, &patient), Clock::manual(NEW_YEAR)).await;
     let names = make_large(&service, 25).await;
     let batch = |names: &[String]| pb::BatchGetInvitationsRequest { names: names.to_vec() };

@@ -206,6 +206,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::exit::Exit;
 
     fn parser(kind: Kind, defaults: &[&str], id_column: Option<&str>) -> LineParser {
         let defaults = defaults.iter().map(|&flag| flag.to_owned()).collect();
@@ -283,6 +284,6 @@ mod tests {
             assert!(refused.to_string().contains(part), "{refused}");
         }
         let refused = LineParser::new(Kind::User, vec!["--nothing".to_owned()], None, Vec::new()).err().unwrap();
-        assert!(refused.exit_code() == 2 && refused.to_string().contains("--nothing"), "{refused}");
+        assert!(refused.exit() == Exit::Usage && refused.to_string().contains("--nothing"), "{refused}");
     }
 }

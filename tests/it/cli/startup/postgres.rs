@@ -155,6 +155,8 @@ async fn service_without_connections_for_calls_is_not_ready() {
     let (role, url) = place.role("few", "CONNECTION LIMIT 1").await;
     let tables = format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}");
     place.sql(&tables).await;
+    // Where the tests run through a pooler, a sequence of theirs is used too.
+    place.sql(&format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}")).await;
     let more = [environment(&url).as_slice(), &[("INVITATION__STORE__LISTEN_URL", "off")]].concat();
     let server = Server::start(folder.path(), &[], &more).await;
     let line = server.logged("not ready").await;

@@ -54,7 +54,7 @@ lint: ## Format, clippy, proto, docs, dependencies, chart
 
 image: ## Run the binary in the empty root of the image, and list what it is made of (docs/image.md)
 	cargo build --locked
-	.ci/image
+	.ci/image "$${CARGO_TARGET_DIR:-target}/debug/invitation-service"
 	.ci/sbom "$${CARGO_TARGET_DIR:-target}/sbom"
 
 bench: ## Load benchmark on SQLite and PostgreSQL, with pgbench beside it: medians of three runs

@@ -1,6 +1,6 @@
 //! The commands of the binary: each runs, prints, and ends with an exit code that says of what class its failure is.
 //!
-//! The commands' arguments are in [`cli`](crate::cli).
+//! The commands' arguments are in [`cli`].
 
 mod api_key;
 mod backup;

@@ -6,7 +6,6 @@ pub mod erasures;
 pub mod events;
 mod executor;
 pub mod expiry;
-mod gauges;
 pub mod maintenance;
 mod organization_grants;
 mod queue;
@@ -27,6 +26,7 @@ use tokio::time::timeout;
 
 pub use crate::domain::group::BatchMode;
 use crate::domain::secret::key_ring::KeyRing;
+use crate::telemetry::metrics::table::{COMMANDS_WAITING, CONNECTIONS, CONNECTIONS_MAX};
 pub use api_keys::followed::{ChangedKeys, FollowedKey};
 pub use api_keys::{ApiKeyChanged, ApiKeyCreated, ApiKeyName, ApiKeyQuery};
 pub use backup::{BackupError, back_up};
@@ -147,6 +147,17 @@ impl Store {
     /// Returns the executor, through which every change of an invitation goes.
     pub fn executor(&self) -> &Executor {
         &self.executor
+    }
+
+    /// Sets the gauges of this process: its lanes and its connections.
+    pub(crate) fn set_gauges(&self) {
+        COMMANDS_WAITING.set_count(self.executor.waiting(), []);
+        for (name, pool) in self.database.pools() {
+            let (open, idle, most) = pool.connections();
+            CONNECTIONS.set_count(open.saturating_sub(idle), [name, "busy"]);
+            CONNECTIONS.set_count(idle, [name, "idle"]);
+            CONNECTIONS_MAX.set_count(most, [name]);
+        }
     }
 
     /// Finishes the waiting commands and closes the database.

@@ -19,6 +19,9 @@ use crate::telemetry::log_limiter::LogLimiter;
 const NAME: &str = "token keys";
 /// The time after which a new first key signs: by then the kubelets of all nodes have brought the file to all replicas.
 const HOLD_BACK: Duration = Duration::from_secs(120);
+
+const READ_AND_HELD_BACK: &str =
+    "token keys were read again; the new first key verifies now, and signs once all replicas have had time to read it";
 /// The time between two looks whether a ring that was refused fits.
 const REFUSED_INTERVAL: Duration = Duration::from_secs(60);
 /// The longest that a comparison with the database may take, and the pause before the next.
@@ -148,31 +151,11 @@ impl TokenKeys {
         self.store.sign_with(ring.signing_key());
         let (file, signing, fingerprints) = (self.file.as_str(), ring.signing_key(), shown(&now, &[]));
         let (added, removed) = (shown(&now, &before), shown(&before, &now));
-        if is_held_back {
-            let signs_in_s = HOLD_BACK.as_secs();
-            log_event!(
-                info,
-                TOKEN_KEYS_READ,
-                file,
-                signing,
-                added,
-                removed,
-                fingerprints,
-                signs_in_s,
-                "token keys were read again; the new first key verifies now, and signs once all replicas have had time to read it"
-            );
-        } else {
-            log_event!(
-                info,
-                TOKEN_KEYS_READ,
-                file,
-                signing,
-                added,
-                removed,
-                fingerprints,
-                "token keys were read again"
-            );
-        }
+        let (signs_in_s, message) = match is_held_back {
+            true => (Some(HOLD_BACK.as_secs()), READ_AND_HELD_BACK),
+            false => (None, "token keys were read again"),
+        };
+        log_event!(info, TOKEN_KEYS_READ, file, signing, added, removed, fingerprints, signs_in_s, "{message}");
     }
 }
 

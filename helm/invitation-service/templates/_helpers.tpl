@@ -128,7 +128,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* How many pods more an update makes for a while: a number, or a share of the pods, which Kubernetes rounds up. */}}
+{{/* The pods that an update adds for a while: a number, or a share of the pods, which Kubernetes rounds up. */}}
 {{- define "invitation-service.maxSurge" -}}
 {{- $rolling := .Values.strategy.rollingUpdate | default dict }}
 {{- $surge := ternary $rolling.maxSurge 1 (hasKey $rolling "maxSurge") | toString }}
@@ -174,7 +174,7 @@ reads have once more with a reader role, one that readiness is looked at with, a
 {{- div (add (include "invitation-service.milliseconds" . | int64) 999) 1000 }}
 {{- end }}
 
-{{/* How long a pod may take to drain, a sleep before it among it; SIGKILL must come later. */}}
+{{/* The time that a pod may take to drain, a sleep before it among it; SIGKILL must come later. */}}
 {{- define "invitation-service.drainSeconds" -}}
 {{- add (dig "preStop" "sleep" "seconds" 0 .Values.lifecycle) (include "invitation-service.seconds" .Values.config.grpc.drain_delay) (include "invitation-service.seconds" .Values.config.grpc.drain_timeout) }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* What the pods of the service, of the migration and of the tests have in common. */}}
+{{/* The parts that the pods of the service, of the migration and of the tests have in common. */}}
 
 {{- define "invitation-service.podSecurityContext" -}}
 runAsNonRoot: true

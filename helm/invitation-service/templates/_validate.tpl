@@ -163,7 +163,7 @@ What the schema cannot say, because it concerns several values at once. Each par
 {{- end }}
 {{- end }}
 {{- end }}
-{{- /* What the service compares; the other value is the default of config/default.toml. */}}
+{{- /* The value that the service compares; the other is the default of config/default.toml. */}}
 {{- $lease := dig "delivery" "lease" "55s" .Values.config | include "invitation-service.milliseconds" | int64 }}
 {{- $step := dig "mail" "timeout" "10s" .Values.config | include "invitation-service.milliseconds" | int64 }}
 {{- if lt $lease (add (mul 4 $step) 10000) }}

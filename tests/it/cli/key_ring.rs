@@ -15,6 +15,7 @@ use super::server::{Server, printed, refusal, run};
 use crate::support::build::commands::{command, create, created, link, options, revoke, store_with};
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::folder::folder;
+use crate::support::network::Network;
 use crate::support::on_both;
 
 on_both!(
@@ -134,18 +135,17 @@ async fn replicas_with_overlapping_rings_serve_side_by_side() {
 #[tokio::test(crate = "crate::support::limit")]
 async fn ring_is_compared_when_the_database_comes_later() {
     let Some(database) = TestDatabase::postgres().await else { return };
-    let place = Place(folder(), &database);
-    let (right, wrong) = (key(1, 1), key(1, 9));
-    let environment = |keys| [("INVITATION__STORE__URL", database.url()), ("INVITATION__TOKEN__KEYS", keys)];
-    let late = Server::start(place.0.path(), &[], &environment(&wrong)).await;
+    let place = Place::migrated(&database).await;
+    let network = Network::to(database.url()).await;
+    network.silence();
+    let environment = [("INVITATION__STORE__URL", network.url()), ("INVITATION__TOKEN__KEYS", &key(1, 9))];
+    let late = Server::start(place.0.path(), &[], &environment).await;
     late.logged("not ready").await;
-    let migrating = [environment(&right)[0], environment(&right)[1], ("INVITATION__STORE__MIGRATE_ON_START", "true")];
-    let first = Server::ready(place.0.path(), &[], &migrating).await;
-    // Whichever of the two noted its key first, the other is not ready.
-    let seen = [late.health(super::server::BY_NAME).await, first.health(super::server::BY_NAME).await];
-    assert_eq!(seen, [ServingStatus::NotServing, ServingStatus::Serving]);
+    let first = place.serve(&key(1, 1)).await;
+    network.heal();
     let line = late.logged("has the fingerprint").await;
     assert!(line.contains(&fingerprint(1, 1)), "{line}");
+    assert_eq!(late.health(super::server::BY_NAME).await, ServingStatus::NotServing);
     // Nothing is signed by a ring that does not fit, whoever calls past the readiness.
     let refused = late.create().await.one().await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unavailable);

@@ -16,6 +16,8 @@ SET_BY_CHART = re.compile(
 DURATION = r"[0-9]{1,9}(ms|s|m|h|d)"
 RATE = {"type": "string", "pattern": rf"^(off|[0-9]+ per {DURATION})$"}
 SPANS = {"type": "string", "pattern": r"^$|^[0-9]+[mhd](, *[0-9]+[mhd]){0,4}$", "description": "Up to 5 durations, comma-separated, or none."}
+DOMAIN = r"([*][.])?[^\s,@*]+"
+DOMAINS = {"type": "string", "pattern": rf"^$|^{DOMAIN}(, *{DOMAIN})*$", "description": "Domains, comma-separated; *.example.org is every domain below it."}
 LINK = {"type": "string", "pattern": r"^https?://[^/?#]+[^{}]*\{token\}[^{}]*$", "description": "A URL template; {token} is where the token goes."}
 FORMS = {
     "events.nats_begin": {"enum": ["now", "first"]},
@@ -39,6 +41,9 @@ FORMS = {
     "mail.locale": {"type": "string", "minLength": 1},
     "mail.starttls": {"enum": ["required", "none"]},
     "mail.unsubscribe": {"type": "string", "pattern": "^(|mailto:.+|https:.+)$"},
+    "policy.autojoin_public_domains": DOMAINS,
+    "policy.invite_domains_allow": DOMAINS,
+    "policy.invite_domains_deny": DOMAINS,
     "store.lanes": {"oneOf": [{"type": "integer", "minimum": 1, "maximum": 16}, {"const": "auto"}]},
     "store.listen_url": {"const": "off", "description": "A URL belongs in secrets.listenUrl."},
     "store.migrate_on_start": {"enum": ["auto", True, False]},

@@ -46,6 +46,7 @@ pub use section::token::TokenConfig;
 pub use section::webhooks::WebhooksConfig;
 pub use value::parse_duration;
 
+use crate::domain::policy::Policy;
 use error::{Checked, Problems};
 use section::links::is_local_name;
 
@@ -70,6 +71,8 @@ pub struct Config {
     pub jwt: Option<EntryFile<JwtIssuer>>,
     /// The limits on invitations.
     pub limits: LimitsConfig,
+    /// The domains whose addresses may be invited, or join.
+    pub policy: Policy,
     /// The link of an invitation, by kind.
     pub links: LinksConfig,
     /// The defaults of general invitations.
@@ -162,6 +165,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         token,
         auth,
         limits,
+        policy,
         links,
         general,
         mail,
@@ -181,6 +185,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     let jwt = auth.validate_jwt(problems);
     let auth = auth.validate(problems);
     let limits = limits.validate(problems);
+    let policy = policy.validate(problems);
     let links = links.validate(problems);
     let general = general.validate(problems);
     let mail = mail.validate(problems);
@@ -234,6 +239,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         client_certificates: client_certificates?,
         jwt: jwt?,
         limits: limits?,
+        policy: policy?,
         links: links?,
         general: general?,
         mail,

@@ -14,6 +14,7 @@ pub mod group;
 pub mod invitation;
 pub mod kind;
 pub mod organization_grant;
+pub mod policy;
 pub mod quota;
 pub mod reach;
 pub mod secret;

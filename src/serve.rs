@@ -337,6 +337,7 @@ fn build_services(
         },
         ring,
         accounts,
+        policy: config.policy.clone(),
     };
     Ok(routes(Arc::new(api), watches)?)
 }

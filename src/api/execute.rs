@@ -25,6 +25,7 @@ use crate::domain::group::{BatchMode, Executed};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::Kind;
+use crate::domain::policy::Policy;
 use crate::domain::quota::Quotas;
 use crate::domain::reach::Reach;
 use crate::domain::secret::key_ring::KeyRing;
@@ -71,6 +72,8 @@ pub struct Api {
     pub webhooks: WebhookRules,
     /// The rules of accounts.
     pub accounts: Accounts,
+    /// The domains whose addresses may be invited, or join.
+    pub policy: Policy,
 }
 
 /// The configured rules for webhook endpoints.
@@ -150,11 +153,12 @@ impl Api {
         &self,
         call: &Call,
         message: &T,
-        violations: Violations,
+        mut violations: Violations,
         action: Option<Action>,
     ) -> Result<Executed, Status> {
         // Access precedes violations: a caller without access learns nothing about them.
         let reach = self.reach(call).await?;
+        self.check_domains(call, &mut violations);
         let action = violations.finish(action)?;
         check_new(call, &action)?;
         let request = self.request(call, message, action.recipient());
@@ -190,6 +194,11 @@ impl Api {
             let person = call.caller.person().map(|person| person.subject.clone());
             Request { organizations: call.requester_and_target(), person, ..request }
         })
+    }
+
+    /// Adds a violation for each address that a request would invite against the policy on domains.
+    pub(crate) fn check_domains(&self, call: &Call, violations: &mut Violations) {
+        violations.check_domains(&self.policy, &self.accounts.invite_policy(&call.caller.account));
     }
 
     /// Returns the roles that a caller may give.

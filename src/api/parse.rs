@@ -96,9 +96,13 @@ pub(crate) fn max_uses(violations: &mut Violations, field: &str, max_uses: Optio
     violations.take(field, parse(max_uses?))
 }
 
-/// Parses addresses; those that are equal after normalisation count once.
+/// Parses addresses that are invited; those that are equal after normalisation count once.
 pub(crate) fn emails(violations: &mut Violations, field: &str, values: &[String]) -> Vec<Email> {
-    let mut emails = violations.each(field, values, MAX_EMAILS, Email::parse);
+    let mut emails = violations.each_at(field, values, MAX_EMAILS, |violations, field, value| {
+        let email = violations.take(field.as_str(), Email::parse(value))?;
+        violations.invites(field, &email);
+        Some(email)
+    });
     let mut keys = BTreeSet::new();
     emails.retain(|email| keys.insert(email.key().to_owned()));
     emails

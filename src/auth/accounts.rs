@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::config::AccountEntry;
+use crate::domain::policy::InvitePolicy;
 use crate::domain::value::text::AccountId;
 
 /// The rules of accounts. Clones share them.
@@ -20,14 +21,16 @@ struct Table {
 #[derive(Clone, Debug, Default)]
 struct Rules {
     grantable_roles: Option<Arc<[String]>>,
+    invite: Arc<InvitePolicy>,
 }
 
 impl Accounts {
     /// Replaces all rules.
     pub(crate) fn replace(&self, entries: &[AccountEntry]) {
         let mut table = Table::default();
-        for AccountEntry { account, grantable_roles } in entries {
-            let rules = Rules { grantable_roles: grantable_roles.as_deref().map(Into::into) };
+        for AccountEntry { account, grantable_roles, invite } in entries {
+            let grantable_roles = grantable_roles.as_deref().map(Into::into);
+            let rules = Rules { grantable_roles, invite: Arc::new(invite.clone()) };
             match account {
                 Some(account) => drop(table.named.insert(account.clone(), rules)),
                 None => table.others = rules,
@@ -40,5 +43,11 @@ impl Accounts {
     pub(crate) fn grantable_roles(&self, account: &AccountId) -> Option<Arc<[String]>> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         table.named.get(account).unwrap_or(&table.others).grantable_roles.clone()
+    }
+
+    /// Returns the domains whose addresses an account may invite.
+    pub(crate) fn invite_policy(&self, account: &AccountId) -> Arc<InvitePolicy> {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&table.named.get(account).unwrap_or(&table.others).invite)
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Problems};
 use super::section::{
-    admin, auth, delivery, events, general, grpc, limits, links, log, mail, reminders, retention, store, token,
+    admin, auth, delivery, events, general, grpc, limits, links, log, mail, policy, reminders, retention, store, token,
     webhooks,
 };
 use super::value;
@@ -32,6 +32,7 @@ pub(super) struct RawConfig {
     pub(super) token: token::RawToken,
     pub(super) auth: auth::RawAuth,
     pub(super) limits: limits::RawLimits,
+    pub(super) policy: policy::RawPolicy,
     pub(super) links: links::RawLinks,
     pub(super) general: general::RawGeneral,
     pub(super) mail: mail::RawMail,

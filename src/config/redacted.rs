@@ -3,6 +3,7 @@
 //! Every struct is taken apart without `..`: a new option does not compile until it is shown here.
 
 mod auth;
+mod policy;
 
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub(super) fn render(config: &Config) -> String {
         client_certificates,
         jwt,
         limits,
+        policy,
         links,
         general,
         mail,
@@ -63,6 +65,7 @@ pub(super) fn render(config: &Config) -> String {
         )
         .0,
         render_limits(limits),
+        policy::render(policy),
         render_links(links),
         section("general").text("ttl", format_duration(general.ttl)).0,
         render_mail(mail, path(mail_url)),

@@ -14,6 +14,7 @@ mod accounts;
 mod api_keys;
 mod jwt;
 mod localhost;
+mod policy;
 mod reference;
 
 type Settings<'a> = &'a [(&'a str, &'a str)];

@@ -17,6 +17,7 @@ use super::violation::Violation;
 use crate::auth::permission::Permission;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::Kind;
+use crate::domain::value::rule::FieldRule;
 use crate::domain::value::time::Timestamp;
 use crate::pb::ErrorReason;
 use crate::store::{BatchError, ExecuteError};
@@ -41,7 +42,10 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 /// Returns the code of a reason, which its comment in the proto file and the hundreds of its number repeat.
 const fn code(reason: ErrorReason) -> Code {
     match reason {
-        ErrorReason::InvalidField | ErrorReason::MalformedMessage | ErrorReason::UnknownField => Code::InvalidArgument,
+        ErrorReason::InvalidField
+        | ErrorReason::MalformedMessage
+        | ErrorReason::UnknownField
+        | ErrorReason::DomainNotAllowed => Code::InvalidArgument,
         ErrorReason::InvitationNotFound
         | ErrorReason::AcceptanceNotFound
         | ErrorReason::CreatedConnectionNotFound
@@ -278,7 +282,7 @@ pub(crate) fn unknown_field(path: &str) -> Status {
     status(ErrorReason::UnknownField, &message, [("field", path.to_owned())])
 }
 
-/// INVALID_ARGUMENT with every violation there is.
+/// INVALID_ARGUMENT with every violation there is. The reason is that of the policy on domains if nothing else is wrong.
 pub(crate) fn invalid_fields(violations: Vec<Violation>) -> Status {
     // Logs and clients that show no details show the message: it has the first rule in full.
     let first = violations.first().map(Violation::sentence).unwrap_or_default();
@@ -286,9 +290,11 @@ pub(crate) fn invalid_fields(violations: Vec<Violation>) -> Status {
         0 | 1 => first,
         more => format!("{first} (and {} more)", more - 1),
     };
-    let mut details = details(ErrorReason::InvalidField, []);
+    let is_policy = !violations.is_empty() && violations.iter().all(|other| other.breaks(FieldRule::DomainNotAllowed));
+    let reason = if is_policy { ErrorReason::DomainNotAllowed } else { ErrorReason::InvalidField };
+    let mut details = details(reason, []);
     details.set_bad_request(violations.into_iter().map(Violation::into_detail).collect::<Vec<_>>());
-    Status::with_error_details(code(ErrorReason::InvalidField), message, details)
+    Status::with_error_details(code(reason), message, details)
 }
 
 /// NOT_FOUND, the same for missing and foreign messages.

@@ -53,6 +53,11 @@ impl Violation {
         format!("{} {}", self.0.field, self.0.description)
     }
 
+    /// Returns whether it breaks a rule.
+    pub(super) fn breaks(&self, rule: FieldRule) -> bool {
+        self.0.reason == wire_name(rule)
+    }
+
     /// Returns the violation as the details of a status hold it.
     pub(super) fn into_detail(self) -> FieldViolation {
         self.0
@@ -79,6 +84,7 @@ fn wire_name(rule: FieldRule) -> &'static str {
         FieldRule::Duplicate => pb::FieldRule::Duplicate,
         FieldRule::NotAllowed => pb::FieldRule::NotAllowed,
         FieldRule::Conflicts => pb::FieldRule::Conflicts,
+        FieldRule::DomainNotAllowed => pb::FieldRule::DomainNotAllowed,
     };
     documented.as_str_name().trim_start_matches("FIELD_RULE_")
 }

@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod general;
 pub(crate) mod guest;
 mod limits;
+mod policy;
 pub(crate) mod privacy;
 pub(crate) mod redemption;
 pub(crate) mod scopes;

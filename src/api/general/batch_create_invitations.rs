@@ -130,6 +130,7 @@ fn to_command(
     let mut violations = Violations::default();
     check_request_id(&mut violations, &request.request_id);
     let create = to_create(&mut violations, request, api.general_ttl);
+    api.check_domains(call, &mut violations);
     let create = Action::Create(Box::new(violations.finish(create)?));
     check_new(call, &create)?;
     // A retry of the batch finds the results of the entries one by one.

@@ -108,6 +108,7 @@ fn targets(violations: &mut Violations, field: &str, given: &[pb::Target]) -> Ve
         let display_name = violations.optional(&at("display_name"), &target.display_name, text::free_text);
         let avatar_uri = violations.optional(&at("avatar_uri"), &target.avatar_uri, picture);
         let Some(address) = address else { continue };
+        address.email().into_iter().for_each(|email| violations.invites(at("value"), email));
         // Two spellings of one address are one target.
         if !recipients.iter().any(|known| known.address.is(&address)) {
             recipients.push(NewRecipient { address, display_name, avatar_uri, existing_user: target.existing_user });

@@ -62,6 +62,7 @@ pub(in crate::api) fn to_create(
             }
         })
     });
+    email.iter().for_each(|email| violations.invites("guest_invitation.email", email));
     if invitation.expiration.is_none() {
         violations.add(EXPIRE_TIME, FieldRule::Required, "is required, or ttl in its place");
     }

@@ -2,6 +2,8 @@
 
 use tonic::Status;
 
+use crate::domain::policy::{InvitePolicy, Policy};
+use crate::domain::value::email::Email;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::server::status::invalid_fields;
 use crate::server::violation::Violation;
@@ -10,11 +12,46 @@ use crate::server::violation::Violation;
 #[derive(Default)]
 pub(crate) struct Violations {
     fields: Vec<Violation>,
+    domains: Vec<NamedDomain>,
     refusal: Option<Status>,
     denial: Option<Status>,
 }
 
+/// A domain that the request names, for the policy on domains.
+struct NamedDomain {
+    field: String,
+    domain: String,
+    /// Whether its people are to join by themselves, and not only one of them to be invited.
+    joins: bool,
+}
+
 impl Violations {
+    /// Notes an address that the request invites. Whoever adds an address to an invitation calls it.
+    pub(crate) fn invites(&mut self, field: impl Into<String>, email: &Email) {
+        let (field, domain) = (field.into(), email.domain().to_owned());
+        self.domains.push(NamedDomain { field, domain, joins: false });
+    }
+
+    /// Notes a domain whose people are to join by themselves.
+    pub(crate) fn lets_join(&mut self, field: impl Into<String>, domain: &str) {
+        let (field, domain) = (field.into(), domain.to_owned());
+        self.domains.push(NamedDomain { field, domain, joins: true });
+    }
+
+    /// Adds a violation for each noted domain that the policies of the server and of the account do not permit.
+    pub(crate) fn check_domains(&mut self, server: &Policy, account: &InvitePolicy) {
+        for NamedDomain { field, domain, joins } in std::mem::take(&mut self.domains) {
+            let description = if !server.invite.permits(&domain) || !account.permits(&domain) {
+                "must have a domain that may be invited: have it allowed in the server's policy, or leave it out"
+            } else if joins && !server.lets_join(&domain) {
+                "must not be the domain of a public mail provider or a public suffix: everybody there could join"
+            } else {
+                continue;
+            };
+            self.add(field, FieldRule::DomainNotAllowed, description);
+        }
+    }
+
     /// Adds a violation.
     pub(crate) fn add(&mut self, field: impl Into<String>, rule: FieldRule, description: &str) {
         self.fields.push(Violation::new(field, rule, description));
@@ -57,12 +94,23 @@ impl Violations {
         max: usize,
         parse: impl Fn(&str) -> Result<T, Invalid>,
     ) -> Vec<T> {
+        self.each_at(field, values, max, |violations, field, value| violations.take(field, parse(value)))
+    }
+
+    /// Parses each of several strings at its own path and refuses more than `max` of them.
+    pub(crate) fn each_at<T>(
+        &mut self,
+        field: &str,
+        values: &[String],
+        max: usize,
+        parse: impl Fn(&mut Self, String, &str) -> Option<T>,
+    ) -> Vec<T> {
         if values.len() > max {
             self.add(field, FieldRule::TooMany, &format!("must have at most {max} entries"));
             return Vec::new();
         }
         let parsed = values.iter().enumerate();
-        parsed.filter_map(|(index, value)| self.take(format!("{field}[{index}]"), parse(value))).collect()
+        parsed.filter_map(|(index, value)| parse(self, format!("{field}[{index}]"), value)).collect()
     }
 
     /// Refuses the request with a status, unless a field is invalid.

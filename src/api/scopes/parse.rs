@@ -25,7 +25,11 @@ pub(super) fn required_scope(violations: &mut Violations, given: Option<&pb::Sco
 pub(super) fn to_sync(violations: &mut Violations, request: &pb::SyncAutojoinRequest) -> Option<SyncAutojoin> {
     let empty = pb::Scope::default();
     let scope = scope(violations, "scope", request.scope.as_ref().unwrap_or(&empty));
-    let domains = violations.each("domains", &request.domains, MAX_DOMAINS, domain);
+    let domains = violations.each_at("domains", &request.domains, MAX_DOMAINS, |violations, field, value| {
+        let domain = violations.take(field.as_str(), domain(value))?;
+        violations.lets_join(field, &domain);
+        Some(domain)
+    });
     let widget = &request.widget_configuration_id;
     let widget_configuration_id = violations.optional("widget_configuration_id", widget, text::opaque_id);
     let metadata = json(violations, "metadata", request.metadata.as_ref());

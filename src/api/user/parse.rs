@@ -27,6 +27,7 @@ pub(in crate::api) fn to_create(
     let empty = pb::UserInvitation::default();
     let given = request.user_invitation.as_ref().unwrap_or(&empty);
     let email = violations.required("user_invitation.invited_email", &given.invited_email, Email::parse);
+    email.iter().for_each(|email| violations.invites("user_invitation.invited_email", email));
     let (shared, labels) = given.shared(violations);
     // A credential identifies no person, so its holder has to name the inviter.
     let is_unnamed = given.inviter.as_ref().is_none_or(|inviter| inviter.display_name.is_empty());

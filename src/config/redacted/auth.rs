@@ -5,6 +5,7 @@ use url::Position;
 use super::{Section, section};
 use crate::config::value::format_duration;
 use crate::config::{AccountEntry, AuthConfig, ClientCertificateEntry, EntryFile, JwksSource, JwtAccess, JwtIssuer};
+use crate::domain::policy::{DomainSet, InvitePolicy};
 
 /// Returns the section without the rules of accounts.
 pub(super) fn render(
@@ -46,10 +47,13 @@ pub(super) fn render(
 pub(super) fn render_accounts(out: Section, accounts: Option<&EntryFile<AccountEntry>>) -> Section {
     let Some(EntryFile { path, entries }) = accounts else { return out };
     entries.iter().fold(out.text("accounts_file", path.display().to_string()), |out, entry| {
-        let AccountEntry { account, grantable_roles } = entry;
+        let AccountEntry { account, grantable_roles, invite: InvitePolicy { allow, deny } } = entry;
         let account = account.as_ref().map_or("*", |account| account.as_str());
         let roles = grantable_roles.as_ref().map_or("any role".to_owned(), |roles| format!("the roles {roles:?}"));
-        out.comment(&format!("account {account:?} may give {roles}"))
+        let list = |domains: &DomainSet| domains.entries().collect::<Vec<_>>();
+        let allow = allow.as_ref().map(|allow| format!(", invites only {:?}", list(allow))).unwrap_or_default();
+        let deny = if deny.is_empty() { String::new() } else { format!(", does not invite {:?}", list(deny)) };
+        out.comment(&format!("account {account:?} may give {roles}{allow}{deny}"))
     })
 }
 

@@ -25,6 +25,8 @@ pub enum FieldRule {
     NotAllowed,
     /// The field does not go together with another one, or needs it.
     Conflicts,
+    /// The domain may not be invited, or not join, by the policy of the server or of the account.
+    DomainNotAllowed,
 }
 
 /// The reason why a value is refused: the rule, and a text that fits behind the field's name and never repeats the value.

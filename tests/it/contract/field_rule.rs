@@ -64,7 +64,13 @@ async fn each_rule_is_the_reason_of_a_violation_on_the_wire() {
     };
     let results = service.invitations().accept_invitations(twice).await.unwrap().into_inner().results;
     assert_eq!(generals::entry_error(&results[1]), "name DUPLICATE");
-    let every: BTreeSet<&str> = broken.values().copied().chain(["NOT_A_UUID", "DUPLICATE"]).collect();
+    let scope = Some(messages::scope("team", "red"));
+    let public = pb::SyncAutojoinRequest { scope, domains: vec!["gmail.com".to_owned()], ..Default::default() };
+    let status = service.scopes().sync_autojoin(public).await;
+    let status = refused(status, Code::InvalidArgument, "DOMAIN_NOT_ALLOWED");
+    assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].reason, "DOMAIN_NOT_ALLOWED");
+    let other = ["NOT_A_UUID", "DUPLICATE", "DOMAIN_NOT_ALLOWED"];
+    let every: BTreeSet<&str> = broken.values().copied().chain(other).collect();
     assert_eq!(every, documented().iter().map(String::as_str).collect());
 
     let batch = pb::BatchCreateInvitationsRequest { requests: vec![request], ..Default::default() };

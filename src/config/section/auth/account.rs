@@ -3,6 +3,8 @@
 use serde::Deserialize;
 
 use super::entry_file::FileEntry;
+use crate::config::section::policy::domains;
+use crate::domain::policy::InvitePolicy;
 use crate::domain::value::text::{self, AccountId};
 
 /// The most roles of an entry.
@@ -15,6 +17,8 @@ pub struct AccountEntry {
     pub account: Option<AccountId>,
     /// The only roles that its invitations may give; `None` for any.
     pub grantable_roles: Option<Vec<String>>,
+    /// The domains whose addresses it may invite, among those that the server's policy permits.
+    pub invite: InvitePolicy,
 }
 
 #[derive(Deserialize)]
@@ -29,6 +33,9 @@ pub(crate) struct AccountFile {
 pub(crate) struct RawAccount {
     name: String,
     grantable_roles: Option<Vec<String>>,
+    invite_domains_allow: Option<Vec<String>>,
+    #[serde(default)]
+    invite_domains_deny: Vec<String>,
 }
 
 impl FileEntry for AccountEntry {
@@ -49,7 +56,7 @@ impl FileEntry for AccountEntry {
     }
 
     fn parse(raw: RawAccount) -> Result<Self, Vec<String>> {
-        let RawAccount { name, grantable_roles } = raw;
+        let RawAccount { name, grantable_roles, invite_domains_allow, invite_domains_deny } = raw;
         let mut refused = Vec::new();
         let account = match name.as_str() {
             "*" => None,
@@ -65,7 +72,13 @@ impl FileEntry for AccountEntry {
                 refused.push(format!("grantable_roles: {role:?} {}", invalid.description));
             }
         }
-        if refused.is_empty() { Ok(Self { account, grantable_roles }) } else { Err(refused) }
+        let mut list = |key: &str, entries: &[String]| {
+            let parsed = domains(entries.iter().map(String::as_str));
+            parsed.map_err(|reason| refused.push(format!("{key}: {reason}"))).unwrap_or_default()
+        };
+        let allow = invite_domains_allow.map(|entries| list("invite_domains_allow", &entries));
+        let invite = InvitePolicy { allow, deny: list("invite_domains_deny", &invite_domains_deny) };
+        if refused.is_empty() { Ok(Self { account, grantable_roles, invite }) } else { Err(refused) }
     }
 
     fn unique(&self) -> &Option<AccountId> {

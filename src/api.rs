@@ -16,6 +16,7 @@ pub(crate) mod redemption;
 pub mod requests;
 pub(crate) mod resource;
 pub(crate) mod scopes;
+pub(crate) mod suppressions;
 pub(crate) mod user;
 pub(crate) mod webhooks;
 
@@ -39,6 +40,7 @@ use privacy::Privacy;
 use redemption::Redemptions;
 use resource::KindFields;
 use scopes::Scopes;
+use suppressions::Suppressions;
 use user::UserInvitations;
 use webhooks::Webhooks;
 
@@ -67,6 +69,7 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, prost::D
     use pb::privacy_service_server::PrivacyServiceServer as PrivacyServer;
     use pb::redemption_service_server::RedemptionServiceServer as RedemptionServer;
     use pb::scope_service_server::ScopeServiceServer as ScopeServer;
+    use pb::suppression_service_server::SuppressionServiceServer as SuppressionServer;
     use pb::user_invitation_service_server::UserInvitationServiceServer as UserServer;
     use pb::webhook_service_server::WebhookServiceServer as WebhookServer;
     use tonic_reflection::pb::{v1, v1alpha};
@@ -94,6 +97,7 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, prost::D
     let scopes = ScopeServer::new(Scopes(Arc::clone(&api)));
     let deliveries = DeliveryServer::new(Deliveries(Arc::clone(&api)));
     let privacy = PrivacyServer::new(Privacy(Arc::clone(&api)));
+    let suppressions = SuppressionServer::new(Suppressions(Arc::clone(&api)));
     let webhooks = WebhookServer::new(Webhooks(Arc::clone(&api)));
     let events = EventServer::new(Events(api, watches));
     Ok(Routes::new(limited!(connections))
@@ -105,6 +109,7 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, prost::D
         .add_service(limited!(scopes))
         .add_service(limited!(deliveries))
         .add_service(limited!(privacy))
+        .add_service(limited!(suppressions))
         .add_service(limited!(webhooks))
         .add_service(limited!(events))
         .add_service(v1::server_reflection_server::ServerReflectionServer::new(reflection.clone()))

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod quota;
 pub mod reach;
 pub mod secret;
+pub mod suppression;
 #[cfg(test)]
 mod tests;
 pub mod value;

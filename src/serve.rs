@@ -40,6 +40,7 @@ use crate::config::{AuthConfig, Config, DeliveryConfig, EntryFile};
 use crate::domain::decide::Context;
 use crate::domain::group::Group;
 use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::suppression::SuppressionRule;
 use crate::domain::value::time::Ttl;
 use crate::entropy::Entropy;
 use crate::mail::compose::Composer;
@@ -218,7 +219,8 @@ fn start_background(
         let mailer =
             TemplateMailer { store: store.clone(), ring: ring.clone(), composer, transport: transport.clone() };
         let worker = MailWorker::new(store.clone(), Arc::new(mailer), clock.clone(), options);
-        background.spawn(worker.following(transport.clone()).run(drain.clone()));
+        let worker = worker.following(transport.clone()).obeying(SuppressionRule { ring: ring.clone() });
+        background.spawn(worker.run(drain.clone()));
         let settings = (config.mail.clone(), config.delivery, config.links.clone());
         let url_file = config.files.mail_url.clone();
         background.spawn_at_once(logins::follow_mail(transport, settings, url_file, ring.clone(), background.follow()));

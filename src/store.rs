@@ -15,6 +15,7 @@ mod sql;
 mod standby;
 #[cfg(test)]
 mod statements;
+mod suppressions;
 mod verifications;
 mod webhooks;
 
@@ -54,9 +55,10 @@ use read::rows::Rows;
 pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::{KnownCall, WriteOnce};
 pub use sql::database::{ChangedLogins, ConnectFailure, ConnectProblem, Database, OpenError, Place, PostgresOptions};
-use sql::entity::{organization_grant, webhook_endpoint};
+use sql::entity::{organization_grant, suppression, webhook_endpoint};
 pub use sql::error::StoreError;
 use standby::Standby;
+pub use suppressions::{SuppressionCreated, SuppressionQuery, SuppressionRefusal};
 pub use verifications::tries::{CodeTry, KeptCode, Tried};
 pub use verifications::{NewVerification, Requested};
 pub use webhooks::{
@@ -89,6 +91,7 @@ pub struct Reads {
     grants: Rows<organization_grant::Model, 1>,
     grants_by_ends: Rows<organization_grant::Model, 2>,
     endpoints: Rows<webhook_endpoint::Model, 1>,
+    suppressions: Rows<suppression::Model, 1>,
 }
 
 impl Reads {
@@ -100,6 +103,7 @@ impl Reads {
             grants: Rows::new(&database, organization_grants::by_id(backend)),
             grants_by_ends: Rows::new(&database, organization_grants::by_ends(backend)),
             endpoints: Rows::new(&database, webhooks::by_id(backend)),
+            suppressions: Rows::new(&database, suppressions::by_id(backend)),
             database,
         }
     }

@@ -98,6 +98,7 @@ async fn erase(
         return Ok(answer(recorded.counts, true));
     }
     api.read(api.store.cancel_codes(account, &email.search_key())).await?;
+    api.read(api.store.erase_from_suppression(&person)).await?;
     let recorded = api.read(api.store.finish_erasure(account, recorded.id)).await?;
     Ok(answer(recorded.counts, false))
 }

@@ -294,6 +294,13 @@ requests! {
         ReportDeliveryStatus(ReportDeliveryStatusRequest) DeliveriesWrite, Caller [write];
         RedeliverDeliveries(RedeliverDeliveriesRequest) DeliveriesWrite, Caller [write];
     }
+    SuppressionService {
+        CreateSuppression(CreateSuppressionRequest) SuppressionsWrite, Account [write];
+        GetSuppression(GetSuppressionRequest) SuppressionsRead, Account;
+        LookupSuppression(LookupSuppressionRequest) SuppressionsRead, Account;
+        ListSuppressions(ListSuppressionsRequest) SuppressionsRead, Account [paged];
+        DeleteSuppression(DeleteSuppressionRequest) SuppressionsWrite, Account [write];
+    }
     PrivacyService {
         EraseRecipient(EraseRecipientRequest) PrivacyWrite, Account [write];
         ExportRecipient(ExportRecipientRequest) PrivacyRead, Account [paged];

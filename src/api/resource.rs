@@ -48,6 +48,7 @@ pub(crate) struct Identity {
     pub(crate) create_outcome: pb::CreateOutcome,
     pub(crate) replaced_invitations: Vec<String>,
     pub(crate) differing_fields: Vec<String>,
+    pub(crate) suppressed_emails: Vec<String>,
     /// The acceptance that a dry run would create, whose name leads to nothing.
     pub(crate) hidden_acceptance: Option<AcceptanceId>,
 }
@@ -141,7 +142,17 @@ impl Api {
         let name = |replaced: Option<InvitationId>| replaced.map(invitation_name).unwrap_or_default();
         let replaced_invitations = replaced.into_iter().map(name).collect();
         let hidden_acceptance = executed.new_acceptance.filter(|_| executed.dry_run);
-        Identity { create_outcome, replaced_invitations, differing_fields, hidden_acceptance, ..identity }
+        let recipients = executed.suppressed.iter().filter_map(|ordinal| executed.invitation.recipient(*ordinal));
+        let suppressed_emails = recipients.filter_map(|recipient| Some(recipient.email()?.original().to_owned()));
+        let suppressed_emails = suppressed_emails.collect();
+        Identity {
+            create_outcome,
+            replaced_invitations,
+            differing_fields,
+            suppressed_emails,
+            hidden_acceptance,
+            ..identity
+        }
     }
 
     /// Shows an invitation with the acceptance that a command left, or would have.
@@ -210,6 +221,17 @@ pub(crate) fn delivery_name(invitation: InvitationId, id: Uuid) -> String {
 /// The name of a recipient of an invitation.
 pub(crate) fn recipient_name(invitation: InvitationId, ordinal: u16) -> String {
     format!("{}/recipients/{ordinal}", invitation_name(invitation))
+}
+
+/// The name of a suppression.
+pub(crate) fn suppression_name(id: Uuid) -> String {
+    format!("suppressions/{id}")
+}
+
+/// Parses `suppressions/{uuid}`.
+pub(crate) fn parse_suppression(name: &str) -> Result<Uuid, Invalid> {
+    const INVALID: Invalid = Invalid::format("must be suppressions/{uuid}");
+    text::uuid(name.strip_prefix("suppressions/").ok_or(INVALID)?).map_err(|_| INVALID)
 }
 
 /// The parent that stands for all invitations of an account (AIP-159).

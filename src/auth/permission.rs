@@ -102,6 +102,12 @@ pub enum Permission {
     /// Report the delivery of messages, and queue failed ones again.
     #[strum(serialize = "deliveries.write")]
     DeliveriesWrite,
+    /// Get, look up and list suppressed addresses.
+    #[strum(serialize = "suppressions.read")]
+    SuppressionsRead,
+    /// Suppress addresses, and lift that.
+    #[strum(serialize = "suppressions.write")]
+    SuppressionsWrite,
     /// Get and list webhook endpoints and the attempts at them.
     #[strum(serialize = "webhooks.read")]
     WebhooksRead,

@@ -6,6 +6,7 @@ mod decline;
 mod delete;
 mod erase_recipient;
 mod expire;
+mod read_sets;
 mod record_created_connection;
 mod record_engagement;
 mod report_delivery;
@@ -18,6 +19,8 @@ mod tests;
 mod update_guest;
 mod verify_email;
 
+use uuid::Uuid;
+
 use super::delivery::reminder::Schedules;
 use super::invitation::refusal::Refusal;
 use super::kind::{Kind, Lifetime};
@@ -29,7 +32,6 @@ use super::value::time::{Timestamp, Ttl};
 use crate::domain::decide::{Context, Decided};
 use crate::domain::group::loaded::{Loaded, Rivals};
 use crate::domain::invitation::Invitation;
-use crate::domain::quota::Quotas;
 use crate::domain::reach::Reach;
 use crate::domain::value::grantable_roles::GrantableRoles;
 
@@ -249,45 +251,6 @@ impl Command {
         }
     }
 
-    /// Returns the rows that its decision needs, apart from its remembered request.
-    pub fn read_set(&self) -> ReadSet {
-        self.rules().read_set()
-    }
-
-    /// Returns the same rows, with the counts of quotas.
-    pub fn read_set_with(&self, quotas: &Quotas) -> ReadSet {
-        ReadSet { quotas: quotas.keys(self), ..self.read_set() }
-    }
-
-    /// Returns the further rows that its decision needs, which depend on the loaded invitation; most commands have
-    /// none.
-    pub fn second_read_set(&self, loaded: &Loaded, quotas: &Quotas) -> ReadSet {
-        let invitation = self.invitation().and_then(|id| loaded.invitation(self.account(), id).ok());
-        invitation.map_or_else(ReadSet::default, |invitation| ReadSet {
-            quotas: quotas.second_keys(self, invitation),
-            ..self.rules().second_read_set(invitation, loaded.now)
-        })
-    }
-
-    /// Returns the invitations that its search has found, that its decision needs, and that are not read yet.
-    pub fn found_to_read(&self, loaded: &Loaded) -> ReadSet {
-        let found = self.search(loaded).map(|search| loaded.rivals(self.account(), &search));
-        let found = found.filter(|rivals| !(rivals.is_crowded && loaded.is_shared()));
-        let found = found.map_or_else(Vec::new, |rivals| self.rules().found_to_read(loaded, &rivals));
-        ReadSet { found: loaded.unread(&found), ..ReadSet::default() }
-    }
-
-    /// Returns whether its search has found more than a command may compare in a group of several callers' commands.
-    pub fn outgrows_shared_group(&self, loaded: &Loaded) -> bool {
-        self.search(loaded).is_some_and(|search| loaded.rivals(self.account(), &search).is_crowded)
-    }
-
-    fn search(&self, loaded: &Loaded) -> Option<OpenSearch> {
-        // Most groups search for nothing.
-        let search = || self.read_set().open_search.or_else(|| self.second_read_set(loaded, &Quotas::NONE).open_search);
-        loaded.has_searched().then(search).flatten()
-    }
-
     /// Returns whether the reach of the caller allows the command to be about an invitation. The check covers a replay as
     /// well, so that it shows no more than a first call would.
     pub fn reaches(&self, invitation: &Invitation) -> bool {
@@ -370,6 +333,11 @@ pub(in crate::domain) trait CommandRules {
     /// Returns whether it may mail the recipients of the invitation that it is about.
     fn may_mail_again(&self) -> bool {
         false
+    }
+
+    /// Returns the message whose address it may suppress.
+    fn may_suppress(&self) -> Option<Uuid> {
+        None
     }
 
     /// Returns those of the invitations found by its search that its decision needs.

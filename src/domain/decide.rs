@@ -23,6 +23,7 @@ use super::invitation::refusal::Refusal;
 use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{EngagementType, Invitation};
 use super::quota::{QuotaChanges, Quotas};
+use super::suppression::Suppression;
 use super::value::grantable_roles::GrantableRoles;
 use super::value::id::{AcceptanceId, InvitationId};
 pub(super) use replay::remembered;
@@ -83,12 +84,21 @@ pub struct Changes {
     pub deliveries: Vec<NewDelivery>,
     /// A message that has changed.
     pub delivery: Option<Delivery>,
+    /// An address that nothing is sent to from now on.
+    pub suppression: Option<Suppression>,
     /// The request to be remembered, the call that it is a part of, and the use of a proof.
     pub requests: Vec<(RequestKey, Remembered)>,
     /// The person's data to take out of the rows beside the invitation.
     pub erasure: Option<Erasure>,
     /// The use of the quotas.
     pub quotas: QuotaChanges,
+}
+
+impl Changes {
+    /// Returns the invitation that the command is about, as it is after it, if it changes.
+    pub(super) fn about(&self) -> Option<&Invitation> {
+        self.invitations.first().map(|(Change::Create(about) | Change::Update { invitation: about, .. })| about)
+    }
 }
 
 /// A change of an invitation.
@@ -192,6 +202,11 @@ impl<'a> Maker<'a> {
         Self { loaded, command, id_count: 0 }
     }
 
+    /// Creates parts beside those of the decision: their ids are others.
+    pub(super) fn beside(loaded: &'a Loaded, command: &'a Command) -> Self {
+        Self { loaded, command, id_count: u32::MAX / 2 }
+    }
+
     pub(super) fn id(&mut self) -> Uuid {
         self.id_count += 1;
         self.command.seed.nth(self.id_count)
@@ -227,11 +242,11 @@ impl<'a> Maker<'a> {
     pub(super) fn delivery_event(
         &mut self,
         invitation: &Invitation,
-        delivery: &Delivery,
+        message: &NewDelivery,
         event_type: EventType,
         detail: Option<&str>,
     ) -> NewEvent {
-        let NewDelivery { id, purpose, recipient, .. } = delivery.message;
+        let NewDelivery { id, purpose, recipient, .. } = *message;
         let payload = DeliveryPayload {
             delivery: id,
             recipient: Some(recipient).filter(|ordinal| *ordinal > 0),

@@ -1,6 +1,7 @@
 //! Messages to people: their purposes, their states, and the changes of a state.
 
 pub mod backoff;
+pub mod bounce;
 pub mod message_id;
 pub mod reminder;
 pub mod repeats;
@@ -19,7 +20,8 @@ use super::value::word;
 /// The reason for which a message is cancelled when a later one brings its recipient the link.
 pub const REPLACED: &str = "a later message replaces it";
 
-/// The reason for which a message is suppressed.
+/// The reason for which a message is suppressed whose address has had as many as it may; see also
+/// [`ADDRESS_SUPPRESSED`](super::suppression::ADDRESS_SUPPRESSED).
 pub const SUPPRESSED: &str = "the address has had as many messages today as it may, from all accounts together";
 
 /// The purpose of a message.
@@ -69,7 +71,7 @@ pub enum DeliveryState {
     Failed,
     /// The message was no longer needed when its turn came.
     Cancelled,
-    /// The message is not sent, because its address has had as many as it may.
+    /// The message is not sent, because its address is suppressed or has had as many as it may.
     Suppressed,
 }
 
@@ -95,6 +97,10 @@ pub enum DeliveryEnd {
     Sent,
     /// The message has failed for good, for this reason.
     Failed(String),
+    /// The message has failed for good, because its address will never take mail.
+    BadAddress(String),
+    /// The message was not sent, because its address is suppressed.
+    Suppressed,
 }
 
 /// A provider's report about a message.

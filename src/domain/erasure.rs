@@ -110,6 +110,7 @@ impl ErasedRows {
             }
             Payload::Engagement(engagement) => is_mine |= is_recipient(engagement.recipient),
             Payload::EmailVerified(verified) => is_mine |= is_recipient(verified.recipient),
+            Payload::Suppression(suppression) => is_mine |= is_recipient(suppression.recipient),
             Payload::Created(_)
             | Payload::AcceptedElsewhere(_)
             | Payload::Revoked(_)

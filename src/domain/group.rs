@@ -4,6 +4,7 @@
 
 pub mod erasures;
 pub mod loaded;
+mod messages;
 pub mod open;
 pub mod read_set;
 #[cfg(test)]
@@ -15,13 +16,14 @@ use std::sync::Arc;
 
 use super::command::{Command, CreateOutcome, RequestKey};
 use super::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decided, DomainChange, decide, remembered};
-use super::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
+use super::delivery::{Delivery, DeliveryState, NewDelivery};
 use super::invitation::acceptance::Acceptance;
 use super::invitation::event::NewEvent;
 use super::invitation::refusal::{AsRefusal, Refusal};
 use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
 use super::quota::QuotaSave;
+use super::suppression::Suppression;
 use super::value::id::{AcceptanceId, InvitationId};
 use super::value::text::AccountId;
 use super::value::time::Timestamp;
@@ -54,6 +56,8 @@ pub struct Executed {
     pub outcome: Option<CreateOutcome>,
     /// Whether the caller made the invitation's present link by this command, and so may see it.
     pub made_link: bool,
+    /// The ordinals of the recipients who are not mailed because of their addresses, if the command would have mailed them, now.
+    pub suppressed: Vec<u16>,
     /// Whether nothing was saved: names of what was created lead to nothing.
     pub dry_run: bool,
 }
@@ -103,6 +107,8 @@ pub struct Save {
     pub replacing: BTreeMap<(InvitationId, u16), (AccountId, Uuid)>,
     /// Changed messages, with the state and the lease that they must still have.
     pub settled: BTreeMap<(AccountId, Uuid), SettledDelivery>,
+    /// New suppressions of addresses, by their keys.
+    pub suppressions: BTreeMap<(AccountId, String), Suppression>,
     /// Requests to be remembered.
     pub requests: BTreeMap<RequestKey, Remembered>,
     /// The data of people to take out of stored rows.
@@ -241,6 +247,8 @@ impl Group {
             Some(AcceptanceChange::Create(acceptance)) => Some(acceptance.id),
             Some(AcceptanceChange::Update(_)) | None => None,
         };
+        let suppressed = changes.deliveries.iter().filter(|new| changes.quotas.suppressed.contains_key(&new.id));
+        let suppressed = suppressed.map(|new| new.recipient).collect();
         self.take_in(command.account(), changes);
         let invitation = self.loaded.invitation(command.account(), affected.invitation)?;
         let invitation = self.as_left(invitation, command.read_set().newest_acceptances);
@@ -262,6 +270,7 @@ impl Group {
             created,
             outcome,
             made_link,
+            suppressed,
             dry_run: false,
         })
     }
@@ -288,7 +297,7 @@ impl Group {
 
     fn take_in(&mut self, account: &AccountId, changes: Changes) {
         let Changes { invitations, slots, domains, acceptance, engagement, events, deliveries, .. } = changes;
-        let Changes { delivery, requests, erasure, quotas, .. } = changes;
+        let Changes { delivery, suppression, requests, erasure, quotas, .. } = changes;
         let is_update = matches!(invitations.first(), Some(Change::Update { .. }));
         let changed: Vec<_> = invitations
             .into_iter()
@@ -316,6 +325,10 @@ impl Group {
         if let Some(delivery) = delivery {
             self.take_in_delivery(account, delivery);
         }
+        if let Some(suppression) = suppression {
+            self.loaded.put_suppression(account.clone(), suppression.key.clone());
+            self.save.suppressions.insert((account.clone(), suppression.key.clone()), suppression);
+        }
         if let Some((id, engagement)) = engagement {
             self.save.engagement.entry(id).or_default().count(engagement);
         }
@@ -325,30 +338,6 @@ impl Group {
             self.loaded.put_request(key.clone(), remembered.clone());
             self.save.requests.insert(key, remembered);
         }
-    }
-
-    /// Notes that messages with a link replace earlier ones to the same recipients which are not sent yet, so that nobody
-    /// gets the same mail twice after an outage of the mail server.
-    fn replace_queued(&mut self, account: &AccountId, deliveries: &[NewDelivery], suppressed: &[Uuid]) {
-        let replaces = |new: &&NewDelivery| new.purpose == Purpose::Invitation && !suppressed.contains(&new.id);
-        for new in deliveries.iter().filter(replaces) {
-            let key = (new.invitation, new.recipient);
-            let same = |earlier: &&NewDelivery| {
-                (earlier.invitation, earlier.recipient) == key && earlier.purpose == Purpose::Invitation
-            };
-            let earlier = self.save.deliveries.iter().map(|(_, earlier)| earlier).filter(same);
-            self.save.replaced.extend(earlier.map(|earlier| earlier.id));
-            self.save.replacing.insert(key, (account.clone(), new.id));
-        }
-    }
-
-    fn take_in_delivery(&mut self, account: &AccountId, delivery: Delivery) {
-        let key = (account.clone(), delivery.message.id);
-        let before = self.loaded.delivery(account, delivery.message.id);
-        let (loaded_state, loaded_lease) = before.map_or((delivery.state, None), |before| (before.state, before.lease));
-        let settled = SettledDelivery { delivery: delivery.clone(), loaded_state, loaded_lease };
-        self.save.settled.entry(key).or_insert(settled).delivery = delivery.clone();
-        self.loaded.put_delivery(account, delivery);
     }
 
     fn create(&mut self, invitation: Invitation) -> Arc<Invitation> {

@@ -7,6 +7,7 @@
 //! does not count from that moment on, whether or not anything has noticed.
 
 mod recipient;
+mod suppressed;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use super::invitation::recipient::Recipient;
 use super::invitation::refusal::{QuotaExceeded, Refusal};
 use super::invitation::state::State;
 use super::kind::Details;
+use super::suppression::SuppressionRule;
 use super::value::id::InvitationId;
 use super::value::text::AccountId;
 use super::value::time::Timestamp;
@@ -58,6 +60,8 @@ pub struct Quotas {
     pub per_recipient: Option<RecipientQuota>,
     /// The limits on mailing one invitation again.
     pub resends: ResendLimits,
+    /// The rule on suppressed addresses; `None` if nobody suppresses any.
+    pub suppressions: Option<SuppressionRule>,
 }
 
 /// The name of a count.
@@ -130,8 +134,10 @@ pub struct QuotaChanges {
     pub released: Vec<Hold>,
     /// Additions to counts.
     pub additions: Vec<Addition>,
-    /// Messages that are not sent because their addresses have had as many as they may.
-    pub suppressed: Vec<Uuid>,
+    /// Messages that are not sent, each with the reason: their addresses are suppressed, or have had as many as they may.
+    pub suppressed: BTreeMap<Uuid, &'static str>,
+    /// The keys of the addresses that messages are sent to.
+    pub mailed: Vec<String>,
 }
 
 /// The use of the quotas by a group.
@@ -143,14 +149,16 @@ pub struct QuotaSave {
     pub released: BTreeSet<(AccountId, InvitationId, Timestamp)>,
     /// Additions to counts.
     pub additions: BTreeMap<QuotaKey, Addition>,
-    /// Messages that are saved as suppressed.
-    pub suppressed: BTreeSet<Uuid>,
+    /// Messages that are saved as suppressed, each with the reason.
+    pub suppressed: BTreeMap<Uuid, &'static str>,
+    /// The keys of the addresses that messages are sent to.
+    pub mailed: BTreeSet<(AccountId, String)>,
 }
 
 impl QuotaSave {
     /// Adds the changes of one more command.
     pub(super) fn take_in(&mut self, account: &AccountId, loaded: &mut Loaded, changes: QuotaChanges) {
-        let QuotaChanges { taken, released, additions, suppressed } = changes;
+        let QuotaChanges { taken, released, additions, suppressed, mailed } = changes;
         let key = |hold: &Hold| (account.clone(), hold.invitation, hold.open_until);
         for hold in released {
             // A hold that this group has taken was never saved.
@@ -171,13 +179,19 @@ impl QuotaSave {
             known.period = known.period.max(addition.period);
         }
         self.suppressed.extend(suppressed);
+        self.mailed.extend(mailed.into_iter().map(|key| (account.clone(), key)));
     }
 }
 
 impl Quotas {
     /// Nothing is limited but resends.
-    pub const NONE: Self =
-        Self { open_invitations: None, per_inviter: None, per_recipient: None, resends: ResendLimits::DEFAULT };
+    pub const NONE: Self = Self {
+        open_invitations: None,
+        per_inviter: None,
+        per_recipient: None,
+        resends: ResendLimits::DEFAULT,
+        suppressions: None,
+    };
 
     /// Returns the counts that the decision of a command depends on.
     pub fn keys(&self, command: &Command) -> Vec<QuotaKey> {
@@ -203,8 +217,30 @@ impl Quotas {
         invitation.recipients.iter().filter_map(Recipient::email).map(|email| quota.key(email)).collect()
     }
 
-    /// Adds to the changes of a command what they use of the quotas, or refuses the command. A message to an address that has
-    /// had as many as it may is suppressed, and no reminders follow it; a command that would replace a link by that message is refused.
+    /// Returns the keys by which the addresses are found suppressed that a create mails.
+    pub fn suppression_keys(&self, command: &Command) -> Vec<String> {
+        let create = command.rules().create().filter(|create| create.mails);
+        let found = self.suppressions.as_ref().zip(create);
+        found.map_or_else(Vec::new, |(rule, create)| rule.all_keys(command.account(), create.emails()))
+    }
+
+    /// Returns the keys of the further addresses, which depend on the loaded invitation: those of its recipients if it may be mailed
+    /// again, or that of the message whose address may be suppressed.
+    pub fn second_suppression_keys(&self, command: &Command, loaded: &Loaded, invitation: &Invitation) -> Vec<String> {
+        let Some(rule) = &self.suppressions else { return Vec::new() };
+        let rules = command.rules();
+        if rules.may_mail_again() {
+            let emails = invitation.recipients.iter().filter(|recipient| recipient.is_open());
+            return rule.all_keys(command.account(), emails.filter_map(Recipient::email));
+        }
+        let delivery = rules.may_suppress().and_then(|id| loaded.delivery(command.account(), id).ok());
+        let email = delivery.and_then(|delivery| delivery.address(invitation));
+        rule.all_keys(command.account(), email.into_iter())
+    }
+
+    /// Adds to the changes of a command what they use of the quotas, or refuses the command. A message to an address that is
+    /// suppressed, or has had as many as it may, is not sent, and no reminders follow it. A command that would replace a link by a message
+    /// beyond the limit of its address is refused; where the address is suppressed the caller has asked for what it gets.
     pub(super) fn charge(&self, loaded: &Loaded, command: &Command, changes: &mut Changes) -> Result<(), Refusal> {
         let mut quotas = QuotaChanges::default();
         if let Some(limit) = self.open_invitations {
@@ -213,9 +249,14 @@ impl Quotas {
         if let Some((limit, create)) = self.per_inviter.zip(command.rules().create()) {
             charge_inviter(limit, loaded, (command, create, changes), &mut quotas)?;
         }
+        if let Some((rule, about)) = self.suppressions.as_ref().zip(changes.about()) {
+            quotas.suppressed = rule.suppressed(loaded, about, changes);
+            quotas.mailed = rule.mailed(about, changes, &quotas.suppressed);
+        }
         if let Some(quota) = &self.per_recipient {
             quota.charge(loaded, changes, &mut quotas)?;
         }
+        suppressed::show(loaded, command, changes, &quotas.suppressed);
         changes.quotas = quotas;
         Ok(())
     }

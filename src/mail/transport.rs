@@ -21,6 +21,10 @@ pub enum SendFailure {
     Retry,
     /// This message will never be taken.
     Refused,
+    /// No message to this address will ever be taken.
+    BadAddress,
+    /// Nothing is sent to this address.
+    Suppressed,
     /// There is no reason any more to send it.
     Needless,
     /// No message will be sent until the configuration changes: all wait, and the attempt does not count.

@@ -3,12 +3,14 @@
 //! Delivery is at least once: if a process dies between the mail server's answer and the commit of the result, the
 //! lease of the message expires and it is sent again under the same Message-ID.
 
+mod settle;
+
 use std::fmt::Display;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -17,16 +19,13 @@ use super::mailer::Mailer;
 use super::pace::Pace;
 use super::transport::{SendError, SendFailure, SharedTransport};
 use crate::clock::Clock;
-use crate::domain::command::{Action, Command, SettleDelivery};
 use crate::domain::delivery::backoff::Backoff;
 use crate::domain::delivery::{DeliveryEnd, REPLACED};
-use crate::domain::reach::Reach;
-use crate::domain::value::grantable_roles::GrantableRoles;
-use crate::domain::value::id::IdSeed;
+use crate::domain::suppression::{ADDRESS_SUPPRESSED, SuppressionRule};
 use crate::entropy::Entropy;
-use crate::store::{ClaimLimit, ClaimedDelivery, ExecuteError, Store, StoreError, Topic, last_served, within};
+use crate::store::{ClaimLimit, ClaimedDelivery, Store, StoreError, Topic, last_served, within};
 use crate::telemetry::log_limiter::LogLimiter;
-use crate::telemetry::metrics::table::ATTEMPTS;
+use crate::telemetry::metrics::table::{ATTEMPTS, MAIL_SUPPRESSED};
 use crate::telemetry::traces::{Origin, Span};
 
 /// The actor of the events of deliveries.
@@ -73,6 +72,8 @@ pub struct MailWorker {
     ended: Arc<Notify>,
     /// The transport, if it may be replaced.
     transport: Option<SharedTransport>,
+    /// The rule on suppressed addresses.
+    suppressions: Option<SuppressionRule>,
     log_limiter: Arc<std::sync::Mutex<LogLimiter>>,
 }
 
@@ -106,13 +107,18 @@ impl MailWorker {
         let course = Course { pace, after: String::new(), paused: None, planned: None };
         let slots = Arc::new(Semaphore::new(options.concurrency as usize));
         let (course, ended, log_limiter) = (Arc::new(Mutex::new(course)), Arc::default(), Arc::default());
-        let (entropy, transport) = (Entropy::system(), None);
-        Self { store, mailer, clock, entropy, options, slots, course, ended, transport, log_limiter }
+        let (entropy, transport, suppressions) = (Entropy::system(), None, None);
+        Self { store, mailer, clock, entropy, options, slots, course, ended, transport, suppressions, log_limiter }
     }
 
     /// Goes on sending as soon as the transport has been replaced.
     pub fn following(self, transport: SharedTransport) -> Self {
         Self { transport: Some(transport), ..self }
+    }
+
+    /// Sends nothing to suppressed addresses.
+    pub fn obeying(self, rule: SuppressionRule) -> Self {
+        Self { suppressions: Some(rule), ..self }
     }
 
     /// Sends messages until `stop` is cancelled, then finishes those that it is sending.
@@ -297,6 +303,9 @@ impl MailWorker {
             within(DATABASE_TIMEOUT, self.store.cancel_delivery(message, reason)).await?;
             return Ok(None);
         }
+        if self.is_suppressed(message, &topic).await? {
+            return Ok(Some(Err(SendError::new(SendFailure::Suppressed, ADDRESS_SUPPRESSED))));
+        }
         let sent =
             timeout(self.options.lease.saturating_sub(SETTLE_RESERVE), self.mailer.deliver(message, &topic)).await;
         let late = SendError { kind: SendFailure::Retry, text: "no answer in time".to_owned() };
@@ -321,10 +330,17 @@ impl MailWorker {
                 within(DATABASE_TIMEOUT, self.store.release_delivery(message, delay, true, &text)).await?;
                 Ok(())
             }
-            SendFailure::Retry | SendFailure::Refused => {
+            SendFailure::Suppressed => {
+                note("suppressed");
+                MAIL_SUPPRESSED.add(1, []);
+                self.settle(message, DeliveryEnd::Suppressed).await
+            }
+            SendFailure::Retry | SendFailure::Refused | SendFailure::BadAddress => {
                 note("failed");
                 log_event!(warn, MAIL_FAILED, delivery = %id, attempts, error = %text, "a message failed for good; RedeliverDeliveries queues it again");
-                self.settle(message, DeliveryEnd::Failed(text)).await
+                let is_bad_address = failure == SendFailure::BadAddress;
+                let end = if is_bad_address { DeliveryEnd::BadAddress(text) } else { DeliveryEnd::Failed(text) };
+                self.settle(message, end).await
             }
             SendFailure::Needless => {
                 note("cancelled");
@@ -342,31 +358,6 @@ impl MailWorker {
                 drop(course);
                 within(DATABASE_TIMEOUT, self.store.release_delivery(message, pause, false, &text)).await?;
                 Ok(())
-            }
-        }
-    }
-
-    /// Commits the result of a message with its event. It retries while the lease lasts, since a message that is not
-    /// recorded as sent is sent again.
-    async fn settle(&self, message: &ClaimedDelivery, end: DeliveryEnd) -> Result<(), StoreError> {
-        let Some(lease) = message.delivery.lease else { return Err(StoreError::Conflict) };
-        let settle = SettleDelivery { delivery: message.delivery.message.id, lease, end };
-        let command = Command {
-            reach: Reach::of_account(message.account.clone()),
-            actor: ACTOR.to_owned(),
-            grantable_roles: GrantableRoles::default(),
-            request: None,
-            seed: IdSeed::new(self.clock.now(), self.entropy.bytes()),
-            action: Action::SettleDelivery(settle),
-        };
-        let until = Instant::now() + SETTLE_RESERVE;
-        loop {
-            match self.store.executor().execute(command.clone(), None).await {
-                Ok(_) => return Ok(()),
-                Err(ExecuteError::Unavailable | ExecuteError::Conflict) if Instant::now() < until => {
-                    sleep(SETTLE_RETRY_DELAY).await;
-                }
-                Err(error) => return Err(StoreError::Refused(format!("{error:?}"))),
             }
         }
     }

@@ -117,6 +117,7 @@ pub async fn again(config: &Config, clock: &Clock, text: &str) -> Result<Report,
             let person =
                 PersonErasure { account: &account, actor: ACTOR, email: &email, until, ring: &ring, is_dry_run: false };
             let (counts, is_whole) = erase(&store, &person, clock).await?;
+            store.erase_from_suppression(&person).await?;
             report.counts.add(counts);
             report.people += 1;
             report.failed += usize::from(!is_whole);

@@ -4,6 +4,7 @@ use crate::config::{Config, ReminderTimes, RemindersConfig, RetentionConfig};
 use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::quota::{Quotas, RecipientQuota};
 use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::suppression::SuppressionRule;
 use crate::domain::webhook::networks::Networks;
 use crate::store::Retention;
 
@@ -21,6 +22,7 @@ pub(super) fn quotas(config: &Config, ring: &KeyRing) -> Quotas {
         per_inviter: limits.invitations_per_inviter_per_day,
         per_recipient: limits.mails_per_recipient_per_day.map(recipient),
         resends: limits.resends,
+        suppressions: Some(SuppressionRule { ring: ring.clone() }),
     }
 }
 

@@ -29,8 +29,9 @@ use limit::quota_used_up;
 pub(crate) use limit::{quota_exceeded, rate_limited, too_many_api_keys};
 use resource::{about, about_unnamed};
 pub(crate) use resource::{
-    api_key_exists, api_key_not_found, event_not_found, named_delivery_not_found, organization_grant_exists,
-    organization_grant_not_found, recipient_not_found, webhook_attempt_not_found, webhook_endpoint_not_found,
+    address_not_suppressed, api_key_exists, api_key_not_found, event_not_found, named_delivery_not_found,
+    organization_grant_exists, organization_grant_not_found, recipient_not_found, suppression_exists,
+    suppression_not_found, webhook_attempt_not_found, webhook_endpoint_not_found,
 };
 pub(crate) use size::{answer_too_large, bounded, message_too_large, metadata_too_large};
 
@@ -55,11 +56,13 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::WebhookAttemptNotFound
         | ErrorReason::WebhookEndpointNotFound
         | ErrorReason::ApiKeyNotFound
-        | ErrorReason::EventNotFound => Code::NotFound,
+        | ErrorReason::EventNotFound
+        | ErrorReason::SuppressionNotFound => Code::NotFound,
         ErrorReason::InvitationExists
         | ErrorReason::CreatedConnectionExists
         | ErrorReason::ApiKeyExists
-        | ErrorReason::OrganizationGrantExists => Code::AlreadyExists,
+        | ErrorReason::OrganizationGrantExists
+        | ErrorReason::SuppressionExists => Code::AlreadyExists,
         ErrorReason::InvitationExpired
         | ErrorReason::InvitationRevoked
         | ErrorReason::InvitationDeclined

@@ -18,6 +18,7 @@ use super::read::acceptances::HostedAcceptance;
 use super::read::points::PointSql;
 use super::read::rows::Lookup;
 use super::sql::entity::{outbox, webhook_message};
+use super::suppressions;
 use super::verifications::tries::{postgres_sql, sqlite_sqls};
 use super::webhooks;
 use crate::clock::Clock;
@@ -115,6 +116,7 @@ fn row_texts(backend: DbBackend) -> Texts {
         texts(backend, "grant", &organization_grants::by_id(backend)),
         texts(backend, "grant by its ends", &organization_grants::by_ends(backend)),
         texts(backend, "endpoint", &webhooks::by_id(backend)),
+        texts(backend, "suppression", &suppressions::by_id(backend)),
     ];
     all.into_iter().flatten().collect()
 }
@@ -190,7 +192,7 @@ fn statements_are_those_of_their_snapshots() {
 const SMALL: [&str; 2] = ["webhook_endpoint", "follower"];
 
 /// The columns that narrow a search down to few rows, or to those of a time.
-const FINE: [&str; 19] = [
+const FINE: [&str; 20] = [
     "id",
     "invitation_id",
     "request_id",
@@ -210,6 +212,7 @@ const FINE: [&str; 19] = [
     "sequence",
     "open_until",
     "period_start",
+    "address_key",
 ];
 
 /// Returns the tables of a statement's aliases. A name that is no alias of a table stands for a set of the statement's own.

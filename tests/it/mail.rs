@@ -9,5 +9,6 @@ pub(crate) mod message;
 pub(crate) mod sink;
 pub(crate) mod smtp;
 pub(crate) mod smtp_tls;
+pub(crate) mod suppressions;
 pub(crate) mod turns;
 pub(crate) mod worker;

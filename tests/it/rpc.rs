@@ -13,6 +13,7 @@ pub(crate) mod privacy;
 pub(crate) mod redemption;
 pub(crate) mod scopes;
 pub(crate) mod sizes;
+mod suppressions;
 pub(crate) mod user;
 pub(crate) mod webhooks;
 

@@ -39,6 +39,12 @@ macro_rules! shown {
             create_outcome: $identity.create_outcome.into(),
             replaced_invitations: $identity.replaced_invitations,
             differing_fields: $identity.differing_fields,
+            last_delivery_state: $invitation
+                .latest_delivery
+                .map($crate::api::deliveries::convert::state)
+                .unwrap_or_default()
+                .into(),
+            suppressed_emails: $identity.suppressed_emails,
             $($field $(: $value)?,)+
             $(..$rest)?
         }

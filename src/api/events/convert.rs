@@ -5,7 +5,8 @@ use uuid::Uuid;
 use crate::api::convert::shared::scope;
 use crate::api::convert::{count, kind, state, timestamp};
 use crate::api::deliveries::convert::purpose;
-use crate::api::resource::{acceptance_name, delivery_name, invitation_name, recipient_name};
+use crate::api::resource::{acceptance_name, delivery_name, invitation_name, recipient_name, suppression_name};
+use crate::api::suppressions::reason;
 use crate::domain::invitation::event::payload::{AcceptedPayload, Payload, UpdatedPayload};
 use crate::domain::invitation::event::{Event, StoredEvent};
 use crate::domain::value::id::InvitationId;
@@ -15,17 +16,19 @@ use crate::pb::event::Payload as Shown;
 /// Converts an event, without a resume token.
 pub(crate) fn event(Event { event, sequence, position: _ }: &Event) -> pb::Event {
     let StoredEvent { invitation: id, .. } = *event;
+    let is_of_invitation = event.is_of_invitation();
+    let of_invitation = |name: String| if is_of_invitation { name } else { String::new() };
     pb::Event {
-        name: event_name(id, *sequence),
+        name: of_invitation(event_name(id, *sequence)),
         uid: event.id.to_string(),
         r#type: event.type_name().to_owned(),
         time: Some(timestamp(event.time)),
         account: event.account.as_str().to_owned(),
-        invitation: invitation_name(id),
+        invitation: of_invitation(invitation_name(id)),
         kind: event.kind.known().map(kind).unwrap_or_default(),
         state: event.state.known().map(state).unwrap_or_default(),
         scope: event.scope.as_ref().map(scope),
-        sequence: *sequence,
+        sequence: if is_of_invitation { *sequence } else { 0 },
         actor: event.actor.clone(),
         request_id: event.request_id.clone().unwrap_or_default(),
         resume_token: String::new(),
@@ -94,6 +97,12 @@ fn payload(id: InvitationId, payload: &Payload) -> Shown {
             recipient: recipient(delivery.recipient),
             purpose: delivery.purpose.known().map(purpose).unwrap_or_default().into(),
             detail: delivery.detail.clone().unwrap_or_default(),
+        }),
+        Payload::Suppression(suppression) => Shown::Suppression(pb::SuppressionCreatedEvent {
+            suppression: suppression_name(suppression.suppression),
+            reason: suppression.cause.known().map(reason).unwrap_or_default().into(),
+            source_delivery: suppression.delivery.map(|delivery| delivery_name(id, delivery)).unwrap_or_default(),
+            recipient: recipient(suppression.recipient),
         }),
     }
 }

@@ -9,7 +9,7 @@ use super::required_email;
 use crate::api::execute::{Api, Call};
 use crate::api::parse::page;
 use crate::api::parse::violations::Violations;
-use crate::api::resource::{acceptance_name, delivery_name, invitation_name, recipient_name};
+use crate::api::resource::{acceptance_name, delivery_name, invitation_name, recipient_name, suppression_name};
 use crate::domain::delivery::Delivery;
 use crate::domain::erasure::{is_by, is_for_nobody_else, recipients_of};
 use crate::domain::invitation::Invitation;
@@ -19,6 +19,7 @@ use crate::domain::invitation::state::State;
 use crate::domain::reach::Reach;
 use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::pb;
 use crate::store::{Cursor, Reads};
@@ -64,18 +65,34 @@ pub(super) async fn export(
     let show = |(_, document): &(InvitationId, String)| Ok(document.clone());
     let page = page::show((api, call, message), (&rows, goes_on), asked.size, cursor_of, show)?;
     let (invitations, next_page_token): (Vec<String>, String) = page;
+    // The first page has it.
+    let suppression = if after.is_none() { suppression(api, reads, account, &address).await? } else { None };
     // Nothing is stored, so there is nothing to show.
-    if invitations.iter().all(String::is_empty) {
+    if invitations.iter().all(String::is_empty) && suppression.is_none() {
         return Ok(pb::ExportRecipientResponse { document: String::new(), next_page_token });
     }
     let document = format!(
-        "{{\"account\":{},\"email\":{},\"export_time\":{},\"invitations\":[{}]}}",
+        "{{\"account\":{},\"email\":{},\"export_time\":{},{}\"invitations\":[{}]}}",
         json!(account.as_str()),
         json!(email.original()),
         json!(api.clock.now().to_string()),
+        suppression.map(|known| format!("\"suppression\":{known},")).unwrap_or_default(),
         invitations.into_iter().filter(|document| !document.is_empty()).collect::<Vec<_>>().join(","),
     );
     Ok(pb::ExportRecipientResponse { document, next_page_token })
+}
+
+/// Returns the suppression of the person's address. One from before an erasure has nothing of the person.
+async fn suppression(api: &Api, reads: &Reads, account: &AccountId, address: &str) -> Result<Option<Value>, Status> {
+    let found = api.read(reads.find_suppression(account, &[address.to_owned()])).await?;
+    Ok(found.map(|known| {
+        json!({
+            "name": suppression_name(known.id),
+            "reason": known.reason.code(),
+            "source_delivery": known.source.map(|(invitation, delivery)| delivery_name(invitation, delivery)),
+            "create_time": known.created_at.to_string(),
+        })
+    }))
 }
 
 /// Returns what an invitation has of a person; `None` if it was deleted or erased meanwhile.

@@ -40,7 +40,11 @@ pub(super) async fn mail(config: &Config, report: &mut Report) {
         Err(error) => {
             let exit = match error.kind {
                 SendFailure::Retry => Exit::Unreachable,
-                SendFailure::Misconfigured | SendFailure::Refused | SendFailure::Needless => Exit::Configuration,
+                SendFailure::Misconfigured
+                | SendFailure::Refused
+                | SendFailure::BadAddress
+                | SendFailure::Suppressed
+                | SendFailure::Needless => Exit::Configuration,
             };
             let text = format!("{}: {error}: check mail.url, mail.starttls and mail.ca_file", server.address());
             report.problem("mail", exit, text);

@@ -7,11 +7,13 @@ use uuid::Uuid;
 
 use super::{Command, CommandRules, ReadSet};
 use crate::domain::decide::{Affected, Changes, Context, Decided, Maker};
+use crate::domain::delivery::bounce::is_hard;
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::delivery::{Delivery, DeliveryReport, DeliveryState, NewDelivery};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::suppression::{SuppressionReason, SuppressionRule};
 use crate::domain::value::scrubbed::scrubbed;
 use crate::domain::value::time::Timestamp;
 
@@ -43,7 +45,7 @@ impl CommandRules for ReportDelivery {
         0
     }
 
-    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+    fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let before = loaded.delivery(command.account(), self.delivery)?;
         let invitation = loaded.invitation(command.account(), before.message.invitation)?;
         if !command.reaches(invitation) {
@@ -67,12 +69,31 @@ impl CommandRules for ReportDelivery {
             },
         };
         let (event_type, detail) = (self.report.into(), self.detail.as_deref().map(scrubbed));
-        let events =
-            vec![Maker::new(loaded, command).delivery_event(invitation, &delivery, event_type, detail.as_deref())];
-        let decided = Decided::delivered(delivery, Changes { events, ..Changes::default() });
+        let mut maker = Maker::new(loaded, command);
+        let mut events = vec![maker.delivery_event(invitation, &delivery.message, event_type, detail.as_deref())];
+        let rule = context.quotas.suppressions.as_ref().zip(self.suppresses());
+        let suppress = |(rule, reason): (&SuppressionRule, _)| rule.suppress(&mut maker, invitation, before, reason);
+        let (suppression, suppressed) = rule.and_then(suppress).unzip();
+        events.extend(suppressed);
+        let decided = Decided::delivered(delivery, Changes { events, suppression, ..Changes::default() });
         // A message whose state stays is left to the worker that is sending it.
         let delivery = decided.changes.delivery.filter(|_| state != before.state);
         Ok(Decided { changes: Changes { delivery, ..decided.changes }, affected: decided.affected })
+    }
+
+    fn may_suppress(&self) -> Option<Uuid> {
+        self.suppresses().map(|_| self.delivery)
+    }
+}
+
+impl ReportDelivery {
+    /// Returns the reason for which the address of the message is suppressed, if the report is one.
+    fn suppresses(&self) -> Option<SuppressionReason> {
+        match self.report {
+            DeliveryReport::Bounced if is_hard(self.detail.as_deref()) => Some(SuppressionReason::HardBounce),
+            DeliveryReport::Complained => Some(SuppressionReason::Complaint),
+            DeliveryReport::Bounced | DeliveryReport::Delivered | DeliveryReport::Opened => None,
+        }
     }
 }
 

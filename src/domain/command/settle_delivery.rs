@@ -11,6 +11,7 @@ use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::suppression::{ADDRESS_SUPPRESSED, SuppressionReason, SuppressionRule};
 use crate::domain::value::time::Timestamp;
 
 /// Records the end of an attempt to send a message.
@@ -26,7 +27,9 @@ pub struct SettleDelivery {
 
 impl CommandRules for SettleDelivery {
     fn read_set(&self) -> ReadSet {
-        ReadSet { delivery: Some(self.delivery), without_recipients: true, ..ReadSet::default() }
+        // The address that is to be suppressed is that of a recipient.
+        let without_recipients = !matches!(self.end, DeliveryEnd::BadAddress(_));
+        ReadSet { delivery: Some(self.delivery), without_recipients, ..ReadSet::default() }
     }
 
     fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
@@ -41,7 +44,7 @@ impl CommandRules for SettleDelivery {
         0
     }
 
-    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+    fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let before = loaded.delivery(command.account(), self.delivery)?;
         if before.state != DeliveryState::Sending || before.lease != Some(self.lease) {
             return Err(Refusal::LeaseLost);
@@ -53,12 +56,27 @@ impl CommandRules for SettleDelivery {
                 let sent = Delivery { sent_at: Some(loaded.now), last_error: None, ..settled };
                 (Delivery { state: DeliveryState::Sent, ..sent }, EventType::DeliverySent, None)
             }
-            DeliveryEnd::Failed(error) => {
+            DeliveryEnd::Failed(error) | DeliveryEnd::BadAddress(error) => {
                 let failed = Delivery { last_error: Some(error.clone()), ..settled };
                 (Delivery { state: DeliveryState::Failed, ..failed }, EventType::DeliveryFailed, Some(error.as_str()))
             }
+            DeliveryEnd::Suppressed => {
+                let suppressed = Delivery { last_error: Some(ADDRESS_SUPPRESSED.to_owned()), ..settled };
+                let detail = Some(ADDRESS_SUPPRESSED);
+                (Delivery { state: DeliveryState::Suppressed, ..suppressed }, EventType::DeliverySuppressed, detail)
+            }
         };
-        let events = vec![Maker::new(loaded, command).delivery_event(invitation, &delivery, event_type, detail)];
-        Ok(Decided::delivered(delivery, Changes { events, ..Changes::default() }))
+        let mut maker = Maker::new(loaded, command);
+        let mut events = vec![maker.delivery_event(invitation, &delivery.message, event_type, detail)];
+        let rule = context.quotas.suppressions.as_ref().filter(|_| self.may_suppress().is_some());
+        let suppress =
+            |rule: &SuppressionRule| rule.suppress(&mut maker, invitation, before, SuppressionReason::HardBounce);
+        let (suppression, suppressed) = rule.and_then(suppress).unzip();
+        events.extend(suppressed);
+        Ok(Decided::delivered(delivery, Changes { events, suppression, ..Changes::default() }))
+    }
+
+    fn may_suppress(&self) -> Option<Uuid> {
+        matches!(self.end, DeliveryEnd::BadAddress(_)).then_some(self.delivery)
     }
 }

@@ -36,6 +36,8 @@ pub struct Loaded {
     slots: HashMap<(AccountId, SlotKey), Slot>,
     deliveries: HashMap<(AccountId, Uuid), Delivery>,
     quotas: HashMap<QuotaKey, QuotaCount>,
+    /// The keys of suppressed addresses.
+    suppressions: HashSet<(AccountId, String)>,
     open: OpenIndex,
     /// The most invitations that a search may find.
     max_rivals: usize,
@@ -88,6 +90,7 @@ impl Loaded {
             slots: HashMap::new(),
             deliveries: HashMap::new(),
             quotas: HashMap::new(),
+            suppressions: HashSet::new(),
             open: OpenIndex::default(),
             max_rivals: MAX_RIVALS,
             unreadable: HashSet::new(),
@@ -138,6 +141,7 @@ impl Loaded {
         for (key, count) in more.quotas {
             self.quotas.entry(key).or_insert(count);
         }
+        self.suppressions.extend(more.suppressions);
         self.open.merge(more.open);
         self.unreadable.extend(more.unreadable);
     }
@@ -176,6 +180,21 @@ impl Loaded {
     /// Returns the holder of a slot.
     pub fn slot(&self, account: &AccountId, key: &SlotKey) -> Option<Slot> {
         self.slots.get(&(account.clone(), key.clone())).copied()
+    }
+
+    /// Adds a suppressed address by its key.
+    pub fn put_suppression(&mut self, account: AccountId, key: String) {
+        self.suppressions.insert((account, key));
+    }
+
+    /// Returns whether any address was found suppressed.
+    pub(in crate::domain) fn has_suppressions(&self) -> bool {
+        !self.suppressions.is_empty()
+    }
+
+    /// Returns whether an address is suppressed that has some keys.
+    pub(in crate::domain) fn is_suppressed(&self, account: &AccountId, keys: &[String]) -> bool {
+        keys.iter().any(|key| self.suppressions.contains(&(account.clone(), key.clone())))
     }
 
     /// Adds or replaces a count of a quota.

@@ -43,6 +43,8 @@ pub struct ReadSet {
     pub delivery: Option<Uuid>,
     /// The counts of quotas.
     pub quotas: Vec<QuotaKey>,
+    /// The keys of addresses that may be suppressed.
+    pub suppressions: Vec<String>,
     /// Whether the recipients of that invitation are left out: there may be a thousand, with a message for each.
     pub without_recipients: bool,
 }

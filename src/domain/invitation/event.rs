@@ -91,6 +91,12 @@ pub enum EventType {
     /// A message was reported as spam, as the provider reports.
     #[strum(serialize = "delivery.complained")]
     DeliveryComplained,
+    /// A message was not sent, because its address is suppressed or has had as many as it may.
+    #[strum(serialize = "delivery.suppressed")]
+    DeliverySuppressed,
+    /// An address was suppressed.
+    #[strum(serialize = "suppression.created")]
+    SuppressionCreated,
 }
 
 impl EventType {
@@ -174,7 +180,15 @@ impl NewEvent {
 /// no payload.
 pub type StoredEvent = NewEvent<Word<Kind>, Word<EventType>, Word<State>, Option<Payload>>;
 
+/// The stored kind and state of an event that belongs to no invitation.
+pub const NO_INVITATION: &str = "none";
+
 impl StoredEvent {
+    /// Returns whether it belongs to an invitation; the suppression of an address by a caller does not.
+    pub fn is_of_invitation(&self) -> bool {
+        self.kind.text(Kind::code) != NO_INVITATION
+    }
+
     /// Returns the name of the type that followers of events see.
     pub fn type_name(&self) -> &str {
         self.event_type.text(EventType::name)

@@ -41,7 +41,7 @@ mod tests {
             "co.uk",
             "github.io",
             "xn--p1ai",
-            "kawasaki.jp",
+            "x.kawasaki.jp",
         ] {
             assert!(is_public(domain), "{domain}");
         }

@@ -1,15 +1,11 @@
 //! The quota of messages with a link to one address, over all accounts.
 
-use std::collections::BTreeSet;
-
 use data_encoding::BASE64URL_NOPAD;
 
 use super::{Addition, DAY, PER_RECIPIENT, QuotaChanges, QuotaKey, day_of};
 use crate::domain::decide::{Change, Changes};
-use crate::domain::delivery::{DeliveryState, Purpose};
+use crate::domain::delivery::{Purpose, SUPPRESSED};
 use crate::domain::group::loaded::Loaded;
-use crate::domain::invitation::event::Payload;
-use crate::domain::invitation::event::payload::{CreatedPayload, ResentPayload};
 use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::refusal::{QuotaExceeded, Refusal};
 use crate::domain::secret::key_ring::KeyRing;
@@ -32,40 +28,26 @@ impl RecipientQuota {
         QuotaKey { account: None, key: format!("recipient {mac}") }
     }
 
-    pub(super) fn charge(
-        &self,
-        loaded: &Loaded,
-        changes: &mut Changes,
-        quotas: &mut QuotaChanges,
-    ) -> Result<(), Refusal> {
-        let Some(Change::Create(about) | Change::Update { invitation: about, .. }) = changes.invitations.first() else {
-            return Ok(());
-        };
+    pub(super) fn charge(&self, loaded: &Loaded, changes: &Changes, quotas: &mut QuotaChanges) -> Result<(), Refusal> {
+        let Some(about) = changes.about() else { return Ok(()) };
         let period = day_of(loaded.now);
-        let (mut suppressed, mut sent) = (BTreeSet::new(), 0);
+        let mut is_exceeded = false;
         for delivery in changes.deliveries.iter().filter(|delivery| delivery.purpose == Purpose::Invitation) {
             let Some(email) = about.recipient(delivery.recipient).and_then(Recipient::email) else { continue };
+            // A message that is not sent is not counted.
+            if quotas.suppressed.contains_key(&delivery.id) {
+                continue;
+            }
             let key = self.key(email);
             if loaded.quota(&key, period).used < i64::from(self.limit) {
                 let most = i64::from(self.limit);
                 quotas.additions.push(Addition { key, period, net: 1, by_holds: false, most });
-                sent += 1;
             } else {
-                quotas.suppressed.push(delivery.id);
-                suppressed.insert(delivery.recipient);
+                quotas.suppressed.insert(delivery.id, SUPPRESSED);
+                is_exceeded = true;
             }
         }
-        if !suppressed.is_empty() {
-            if ends_links(loaded, changes) {
-                return Err(self.exceeded(loaded.now));
-            }
-            let last = changes.deliveries.iter().rfind(|delivery| delivery.purpose == Purpose::Invitation);
-            let is_last = last.is_some_and(|last| suppressed.contains(&last.recipient));
-            let is_reminder = |purpose, recipient| purpose == Purpose::Reminder && suppressed.contains(&recipient);
-            changes.deliveries.retain(|delivery| !is_reminder(delivery.purpose, delivery.recipient));
-            show_suppressed(loaded, changes, (suppressed.len(), sent), is_last);
-        }
-        Ok(())
+        if is_exceeded && ends_links(loaded, changes) { Err(self.exceeded(loaded.now)) } else { Ok(()) }
     }
 
     /// Refuses a message for the rest of the day. What other accounts have sent is not told.
@@ -85,27 +67,5 @@ fn ends_links(loaded: &Loaded, changes: &Changes) -> bool {
         }
         Some(Change::Create(_)) => changes.invitations.len() > 1,
         None => false,
-    }
-}
-
-/// Takes suppressed messages out of what the invitation and its events say was sent.
-fn show_suppressed(loaded: &Loaded, changes: &mut Changes, (suppressed, sent): (usize, usize), is_last: bool) {
-    for event in &mut changes.events {
-        if let Payload::Created(CreatedPayload { mailed_count, .. })
-        | Payload::Resent(ResentPayload { mailed_count, .. }) = &mut event.payload
-        {
-            *mailed_count = mailed_count.saturating_sub(suppressed);
-        }
-    }
-    let Some(Change::Create(about) | Change::Update { invitation: about, .. }) = changes.invitations.first_mut() else {
-        return;
-    };
-    if is_last {
-        about.latest_delivery = Some(DeliveryState::Suppressed);
-    }
-    if sent == 0 {
-        let before = loaded.invitation(&about.account, about.id).ok();
-        about.first_sent_at = before.and_then(|before| before.first_sent_at);
-        about.last_sent_at = before.and_then(|before| before.last_sent_at);
     }
 }

@@ -10,10 +10,11 @@ use crate::domain::fixtures::{
     invited, loaded, minutes, requested, resend, revoke, sync, ttl, update_guest,
 };
 use crate::domain::group::{BatchMode, Group};
-use crate::domain::invitation::event::Payload;
+use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::kind::Kind;
 use crate::domain::kind::shared::{Inviter, SharedDetails};
 use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::suppression::SuppressionRule;
 
 fn quotas() -> Quotas {
     Quotas { open_invitations: Some(10), ..Quotas::NONE }
@@ -333,4 +334,66 @@ fn address_is_counted_under_a_hash_of_the_signing_key() {
     assert!(key(&before, "ann@example.org").account.is_none() && !key(&before, "ann@example.org").key.contains("ann"));
     let rotated = quota(&format!("{two},{one}"));
     assert_ne!(key(&before, "ann@example.org"), key(&rotated, "ann@example.org"));
+}
+
+fn suppressing() -> Quotas {
+    let ring = KeyRing::parse(&KeyRing::format_key(1, [1; 32])).unwrap();
+    Quotas { suppressions: Some(SuppressionRule { ring }), ..Quotas::NONE }
+}
+
+/// Returns a snapshot in which the first of some recipients is suppressed, under one of the keys of the address.
+fn with_suppressed(mut loaded: Loaded, key: usize) -> Loaded {
+    let rule = suppressing().suppressions.unwrap();
+    loaded.put_suppression(account("acme"), rule.keys(&account("acme"), &address(1)).swap_remove(key));
+    loaded
+}
+
+#[test]
+fn suppressed_address_is_not_mailed_and_the_others_are() {
+    let half_an_hour = Duration::from_secs(1_800);
+    let reminders = Schedules::from_fn(|_| Schedule { after: vec![half_an_hour], before_expiry: Vec::new() });
+    let context = Context { reminders, ..with(suppressing()) };
+    let invite = command(1, create(&[address(1), address(2)], true));
+    for key in [0, 1] {
+        let mut group = Group::new(with_suppressed(Loaded::empty(NOW), key));
+        let executed = group.run(&invite, &context).unwrap();
+        assert_eq!(executed.suppressed, [1]);
+        let save = group.into_save();
+        let messages: Vec<_> = save.deliveries.iter().map(|(_, new)| (new.purpose, new.recipient)).collect();
+        assert_eq!(messages, [(Purpose::Invitation, 1), (Purpose::Invitation, 2), (Purpose::Reminder, 2)]);
+        assert_eq!(save.quotas.suppressed.keys().copied().collect::<Vec<_>>(), [save.deliveries[0].1.id]);
+        let types: Vec<_> = save.events.iter().map(|event| event.event_type).collect();
+        assert_eq!(types, [EventType::Created, EventType::DeliverySuppressed]);
+        let Payload::Delivery(told) = &save.events[1].payload else { panic!("{:?}", save.events[1]) };
+        assert_eq!((told.delivery, told.recipient), (save.deliveries[0].1.id, Some(1)));
+        let ids: BTreeSet<_> = save.events.iter().map(|event| event.id).collect();
+        assert_eq!(ids.len(), 2);
+    }
+    let other = command(1, create(&[address(1)], true));
+    let mut group = Group::new(with_suppressed(Loaded::empty(NOW), 0));
+    let other = Command { reach: crate::domain::fixtures::reach("umbrella"), ..other };
+    assert!(group.run(&other, &context).unwrap().suppressed.is_empty(), "of another account");
+}
+
+#[test]
+fn resend_rotates_the_link_of_a_suppressed_address() {
+    let before = Invitation { last_sent_at: Some(minutes(-5)), ..invitation(1, None) };
+    let mut group = Group::new(with_suppressed(loaded(&before, &[]), 0));
+    let sent = group.run(&command(1, resend(&before, true, None)), &with(suppressing())).unwrap();
+    assert_eq!((sent.suppressed.as_slice(), sent.invitation.generation), ([1].as_slice(), before.generation + 1));
+    assert_eq!(sent.invitation.last_sent_at, Some(minutes(-5)));
+    assert!(group.save().replacing.is_empty(), "what is queued is left to its turn");
+}
+
+#[test]
+fn addresses_that_are_mailed_are_looked_up_and_no_others() {
+    let quotas = suppressing();
+    let mails = command(1, create(&[address(1), address(2)], true));
+    assert_eq!(mails.whole_read_set(&quotas).suppressions.len(), 4);
+    assert!(mails.read_set_with(&quotas).suppressions.is_empty(), "a create needs no load for it");
+    assert!(command(1, create(&[address(1)], false)).whole_read_set(&quotas).suppressions.is_empty());
+    assert!(mails.whole_read_set(&Quotas::NONE).suppressions.is_empty());
+    let before = invitation(2, None);
+    let of = |action| command(2, action).second_read_set(&loaded(&before, &[]), &quotas).suppressions.len();
+    assert_eq!((of(resend(&before, false, None)), of(revoke(&before))), (4, 0));
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use lettre::transport::smtp::Error;
 
+use crate::domain::delivery::bounce::{is_bad_address, is_enhanced};
 use crate::mail::transport::{SendError, SendFailure};
 use crate::telemetry::cause;
 
@@ -88,7 +89,10 @@ pub(crate) fn of_answer(step: Step, code: u16, enhanced: Option<String>) -> Send
         // Some servers pass on the answer of the next one, so at these steps it may concern this one message: it costs an attempt.
         code if CREDENTIALS.contains(&code) && step.is_about_the_message() => SendFailure::Retry,
         code if CREDENTIALS.contains(&code) => SendFailure::Misconfigured,
-        500..=599 if step.is_about_the_message() => SendFailure::Refused,
+        500..=599 if step.is_about_the_message() => match &enhanced {
+            Some(code) if is_bad_address(code) => SendFailure::BadAddress,
+            _ => SendFailure::Refused,
+        },
         500..=599 => SendFailure::Misconfigured,
         _ => SendFailure::Retry,
     };
@@ -110,9 +114,7 @@ pub(crate) fn late(step: Step) -> SendError {
 fn enhanced(error: &Error) -> Option<String> {
     let words = error.source()?.to_string();
     let code = words.split_whitespace().next()?;
-    let parts: Vec<&str> = code.split('.').collect();
-    let is_number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-    (parts.len() == 3 && parts.iter().all(is_number)).then(|| code.to_owned())
+    is_enhanced(code).then(|| code.to_owned())
 }
 
 #[cfg(test)]
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn an_answer_means_what_its_code_and_its_step_say() {
-        use SendFailure::{Misconfigured, Refused, Retry};
+        use SendFailure::{BadAddress, Misconfigured, Refused, Retry};
         for (step, code, kind) in [
             (Step::Connect, 421, Retry),
             (Step::Connect, 554, Misconfigured),
@@ -133,15 +135,25 @@ mod tests {
             (Step::Mail, 550, Misconfigured),
             (Step::Rcpt, 450, Retry),
             (Step::Rcpt, 452, Retry),
-            (Step::Rcpt, 550, Refused),
+            (Step::Rcpt, 550, BadAddress),
             (Step::Rcpt, 530, Retry),
-            (Step::Data, 554, Refused),
+            (Step::Data, 554, BadAddress),
             (Step::Message, 421, Retry),
-            (Step::Message, 552, Refused),
+            (Step::Message, 552, BadAddress),
         ] {
             let error = of_answer(step, code, Some("5.1.1".to_owned()));
             assert_eq!(error.kind, kind, "{step:?} {code}");
             assert!(error.text.contains(&format!("{code} 5.1.1")), "{error}");
+        }
+        for (enhanced, kind) in [
+            (None, Refused),
+            (Some("5.1.8"), Refused),
+            (Some("5.2.2"), Refused),
+            (Some("5.7.1"), Refused),
+            (Some("4.1.1"), Refused),
+            (Some("5.1.10"), BadAddress),
+        ] {
+            assert_eq!(of_answer(Step::Rcpt, 550, enhanced.map(str::to_owned)).kind, kind, "{enhanced:?}");
         }
     }
 }

@@ -69,6 +69,23 @@ pub(crate) fn api_key_not_found(name: &str) -> Status {
     about(ErrorReason::ApiKeyNotFound, message, name, [])
 }
 
+/// ALREADY_EXISTS with the name of the suppression that exists.
+pub(crate) fn suppression_exists(name: &str) -> Status {
+    let message = "the address is suppressed already: delete that suppression first if it is to have another reason";
+    about(ErrorReason::SuppressionExists, message, name, [("suppression", name.to_owned())])
+}
+
+/// NOT_FOUND, the same for missing and foreign suppressions.
+pub(crate) fn suppression_not_found(name: &str) -> Status {
+    let message = "there is no such suppression: take the name from ListSuppressions";
+    about(ErrorReason::SuppressionNotFound, message, name, [])
+}
+
+/// NOT_FOUND for an address that is not suppressed, which is not repeated.
+pub(crate) fn address_not_suppressed() -> Status {
+    about_unnamed(ErrorReason::SuppressionNotFound, "the address is not suppressed: check its spelling", "Suppression")
+}
+
 /// NOT_FOUND, the same for missing and foreign endpoints.
 pub(crate) fn webhook_endpoint_not_found(name: &str) -> Status {
     let message = "there is no such webhook endpoint: take the name from ListWebhookEndpoints";

@@ -43,6 +43,7 @@ fn type_of_a_resource_follows_from_its_name() {
         ("organizationGrants/1", "OrganizationGrant"),
         ("apiKeys/1", "ApiKey"),
         ("webhookEndpoints/1", "WebhookEndpoint"),
+        ("suppressions/1", "Suppression"),
         ("webhookEndpoints/1/attempts/2", "WebhookAttempt"),
     ] {
         assert_eq!(resource::resource_type(name), format!("invitation.v1/{resource_type}"));

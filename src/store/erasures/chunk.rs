@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::person::AddressPlace;
 pub use super::person::PersonPlace;
 use super::{ErasureCounts, StoreError};
 use crate::domain::command::{Action, Command, EraseRecipient};
@@ -13,6 +14,7 @@ use crate::domain::erasure::tombstone::{AddressMac, Tombstone};
 use crate::domain::reach::Reach;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::secret::verification::address_keys;
+use crate::domain::suppression::erased_key;
 use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::grantable_roles::GrantableRoles;
 use crate::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
@@ -134,6 +136,16 @@ impl Store {
         Ok(ErasedChunk { erased, next, failed })
     }
 
+    /// Erases the address from its suppression, which holds all the same.
+    pub async fn erase_from_suppression(&self, erasure: &PersonErasure<'_>) -> Result<(), StoreError> {
+        let PersonErasure { account, email, until, ring, .. } = *erasure;
+        let address = email.search_key();
+        match AddressMac::of(ring, account, &address).first() {
+            Some(mac) => self.erase_suppression(account, (&address, until), &erased_key(mac)).await,
+            None => Ok(()),
+        }
+    }
+
     /// Finds the addresses of an account that tombstones stand for, each with the latest moment of them.
     pub async fn erased_addresses(
         &self,
@@ -142,10 +154,10 @@ impl Store {
         ring: &KeyRing,
     ) -> Result<Vec<(String, Timestamp)>, StoreError> {
         let mut erased = Vec::new();
-        for of_acceptances in [true, false] {
+        for place in [AddressPlace::Acceptances, AddressPlace::Recipients, AddressPlace::Suppressions] {
             let mut after = String::new();
             loop {
-                let addresses = self.addresses(account, of_acceptances, &after, ADDRESSES).await?;
+                let addresses = self.addresses(account, place, &after, ADDRESSES).await?;
                 for address in &addresses {
                     let macs = AddressMac::of(ring, account, address);
                     let matching = tombstones.iter().filter(|tombstone| macs.contains(&tombstone.address));

@@ -27,6 +27,14 @@ impl PersonPlace {
     }
 }
 
+/// The rows that have addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AddressPlace {
+    Acceptances,
+    Recipients,
+    Suppressions,
+}
+
 /// An invitation with something of a person's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
@@ -118,27 +126,33 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the distinct addresses of an account behind one, in the order of their bytes: those of acceptances, or of recipients.
+    /// Returns the distinct addresses of an account behind one, in the order of their bytes: those of acceptances, of recipients, or of
+    /// suppressions.
     pub(super) async fn addresses(
         &self,
         account: &AccountId,
-        of_acceptances: bool,
+        place: AddressPlace,
         after: &str,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         let backend = self.database.backend();
-        let sql = if of_acceptances {
-            format!(
+        let sql = match place {
+            AddressPlace::Acceptances => format!(
                 "SELECT DISTINCT t.email_key AS address FROM acceptance t WHERE {} AND t.email_key > $2
                 ORDER BY t.email_key LIMIT $3",
                 by_index(backend, "email", "t", "$1")
-            )
-        } else {
-            format!(
+            ),
+            AddressPlace::Recipients => format!(
                 "SELECT DISTINCT t.value AS address FROM recipient t WHERE {} AND t.recipient_type = 'email'
                     AND t.value > $2 ORDER BY t.value LIMIT $3",
                 by_index(backend, "address", "t", "$1")
-            )
+            ),
+            // A hash of an erased address has no `@`.
+            AddressPlace::Suppressions => format!(
+                "SELECT t.address_key AS address FROM suppression t WHERE {} AND t.address_key LIKE '%@%'
+                    AND t.address_key > $2 ORDER BY t.address_key LIMIT $3",
+                by_index(backend, "address", "t", "$1")
+            ),
         };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let values: [Value; 3] = [account.as_str().into(), after.into(), limit.into()];

@@ -21,15 +21,17 @@ use crate::domain::quota::Quotas;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 use crate::store::read::unreadable::skip_unreadable;
-use crate::store::sql::entity::{acceptance, engagement, invitation, label, recipient};
+use crate::store::sql::entity::{acceptance, engagement, invitation, label, recipient, suppression};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::row::{InvitationRows, delivery_from, request_from, slot_from};
+use crate::store::sql::row::{InvitationRows, account_of_row, delivery_from, request_from, slot_from};
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, json_object};
 use crate::store::sql::texts::{StatementPart as _, StatementTexts};
 use quotas::{QuotaRow, keys_in};
 use search::{Found, MAX_LOOKS, entries, search_keys, searches};
-pub(in crate::store) use sql::{LoadPart, load_sql};
-use sql::{invitation_key_columns, message_key_columns, request_key_columns, slot_key_columns};
+pub(in crate::store) use sql::{LoadPart, is_found, load_sql};
+use sql::{
+    invitation_key_columns, message_key_columns, request_key_columns, slot_key_columns, suppression_key_columns,
+};
 
 /// The read set of one command, as a row.
 #[derive(Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,7 +147,7 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     clock: Option<Timestamp>,
 ) -> Result<Loaded, StoreError> {
     let statement = LoadStatement { texts, shared, clock };
-    let read_set: Vec<_> = commands.clone().map(|command| (command, command.read_set_with(quotas))).collect();
+    let read_set: Vec<_> = commands.clone().map(|command| (command, command.whole_read_set(quotas))).collect();
     let keys = commands.clone().flat_map(Command::request_keys).collect();
     let mut loaded = statement.run(db, &read_set, &keys).await?;
     let mut found = BTreeSet::new();
@@ -200,6 +202,7 @@ impl LoadStatement<'_> {
             (LoadPart::Searches, search_keys(&searches)),
             (LoadPart::Messages, message_keys(read_set)),
             (LoadPart::Quotas, keys_in(read_set)),
+            (LoadPart::Suppressions, suppression_keys(read_set)),
         ]);
         sets.retain(|_, set| set.len() > 0);
         let has = |wants: fn(&ReadSet) -> bool| {
@@ -260,6 +263,10 @@ impl LoadStatement<'_> {
                 "slot" => {
                     let (account, key, slot) = slot_from(parse_json(&body, "slot")?)?;
                     loaded.put_slot(&account, key, slot);
+                }
+                "suppression" => {
+                    let row: suppression::Model = parse_json(&body, "suppression")?;
+                    loaded.put_suppression(account_of_row(&row)?, row.address_key);
                 }
                 "quota" => {
                     let (key, count) = parse_json::<QuotaRow>(&body, "quota")?.parse()?;
@@ -326,6 +333,13 @@ fn slot_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
         .iter()
         .flat_map(|(command, read_set)| read_set.slots.iter().map(|key| [command.account().as_str(), key.0.as_str()]));
     distinct(slot_key_columns(), keys)
+}
+
+fn suppression_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {
+    let keys = read_set.iter().flat_map(|(command, read_set)| {
+        read_set.suppressions.iter().map(|key| [command.account().as_str(), key.as_str()])
+    });
+    distinct(suppression_key_columns(), keys)
 }
 
 fn message_keys(read_set: &[(&Command, ReadSet)]) -> RowsParam {

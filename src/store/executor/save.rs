@@ -69,6 +69,11 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
         Part::Released => RowsParam::new(part.columns(), save.quotas.released.iter().map(released_row)),
         Part::Taken => RowsParam::of(save.quotas.taken.iter().map(hold_row)),
         Part::Quotas => RowsParam::new(part.columns(), save.quotas.additions.values().map(quota_row)),
+        Part::Mailed => RowsParam::new(part.columns(), save.quotas.mailed.iter().map(mailed_row)),
+        Part::Suppressions => {
+            let rows = save.suppressions.iter();
+            RowsParam::of(rows.map(|((account, _), suppression)| row::suppression_row(account, suppression)))
+        }
         Part::Unchanged => RowsParam::new(part.columns(), unchanged_rows(save, &counts)),
     };
     parts.iter().map(set).collect()
@@ -78,8 +83,8 @@ fn outbox_rows(save: &Save) -> impl Iterator<Item = outbox::Model> {
     save.deliveries.iter().map(|(about, delivery)| {
         if save.replaced.contains(&delivery.id) {
             row::replaced_outbox_row(about, delivery)
-        } else if save.quotas.suppressed.contains(&delivery.id) {
-            row::suppressed_outbox_row(about, delivery)
+        } else if let Some(reason) = save.quotas.suppressed.get(&delivery.id) {
+            row::suppressed_outbox_row(about, delivery, reason)
         } else {
             row::outbox_row(about, delivery)
         }
@@ -92,6 +97,10 @@ fn replacing_row(((invitation, recipient), (account, id)): (&(InvitationId, u16)
 
 fn released_row((account, id, until): &(AccountId, InvitationId, Timestamp)) -> [Value; 3] {
     [account.as_str().into(), id.0.into(), until.micros().into()]
+}
+
+fn mailed_row((account, key): &(AccountId, String)) -> [Value; 2] {
+    [account.as_str().into(), key.as_str().into()]
 }
 
 fn hold_row(((account, id, until), invitees): (&(AccountId, InvitationId, Timestamp), &u32)) -> quota_hold::Model {

@@ -9,6 +9,7 @@
 //! SQLite has one writer, whose transaction begins before the load, so nothing can have changed; the same sets go through
 //! `sqlite_sqls`, and the rows affected are a second check.
 
+mod answers;
 mod erase;
 mod messages;
 mod postgres;
@@ -19,10 +20,11 @@ use sea_orm::{DbBackend, EntityTrait};
 
 use crate::store::sql::entity::{
     acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, quota_hold, recipient,
-    request, slot,
+    request, slot, suppression,
 };
 use crate::store::sql::rows_param::Columns;
 use crate::store::sql::texts::{Layout, StatementPart, StatementTexts};
+use answers::{update_acceptances, update_recipients};
 use erase::{erase_events, erase_messages, erased_columns, release_slots, remove_labels};
 use messages::{cancel_replaced, replacing_columns, settle_deliveries, settled_columns};
 pub(in crate::store) use postgres::{create_sql, save_sql};
@@ -47,6 +49,8 @@ pub(in crate::store) enum Part {
     Outbox,
     /// Requests to be remembered.
     Requests,
+    /// The addresses that a create without a load mails: if one of them is suppressed, nothing is created.
+    Mailed,
     /// Changed invitations, with the conditions for their update.
     Updates,
     /// Changed recipients.
@@ -83,16 +87,27 @@ pub(in crate::store) enum Part {
     Taken,
     /// Additions to counts of quotas, with the most that there may be.
     Quotas,
+    /// New suppressions of addresses.
+    Suppressions,
     /// The invitations that something is counted for and that stay as they are: on PostgreSQL another process may have
     /// deleted them since they were loaded.
     Unchanged,
 }
 
 impl Part {
-    /// The parts that new invitations need.
-    pub(in crate::store) const OF_CREATES: &[Self] = Self::ALL.split_at(7).0;
+    /// The parts of creates without a load, in the order of their parameters.
+    pub(in crate::store) const OF_CREATES: &[Self] = &[
+        Self::Invitations,
+        Self::Labels,
+        Self::Recipients,
+        Self::Groups,
+        Self::FirstEvents,
+        Self::Outbox,
+        Self::Requests,
+        Self::Mailed,
+    ];
 
-    /// All parts, in the order of their parameters; the parts that new invitations need come first.
+    /// All parts of a save on a load, in the order of their parameters.
     pub(in crate::store) const ALL: &[Self] = &[
         Self::Invitations,
         Self::Labels,
@@ -119,6 +134,7 @@ impl Part {
         Self::Released,
         Self::Taken,
         Self::Quotas,
+        Self::Suppressions,
         Self::Unchanged,
     ];
 
@@ -149,13 +165,15 @@ impl Part {
             Self::Released => released_columns(),
             Self::Taken => Columns::of::<quota_hold::Entity>(),
             Self::Quotas => quota_columns(),
+            Self::Mailed => Columns::list([("account_id", Text), ("address_key", Text)]),
+            Self::Suppressions => Columns::of::<suppression::Entity>(),
             Self::Unchanged => Columns::list([("account_id", Text), ("invitation_id", UuidType)]),
         }
     }
 
     /// Returns whether the save is a conflict if not every row of the part finds the row that it updates.
     pub(in crate::store) fn is_guarded(self) -> bool {
-        matches!(self, Self::Updates | Self::Slots | Self::DeliveryUpdates)
+        matches!(self, Self::Updates | Self::Slots | Self::DeliveryUpdates | Self::Suppressions)
     }
 
     /// Returns the name of the part in a statement.
@@ -186,6 +204,8 @@ impl Part {
             Self::Released => "released",
             Self::Taken => "held",
             Self::Quotas => "quota",
+            Self::Mailed => "mailed",
+            Self::Suppressions => "suppression",
             Self::Unchanged => "unchanged",
         }
     }
@@ -303,8 +323,9 @@ fn sqlite_sqls() -> Vec<(Part, Vec<String>)> {
             Part::Released => return Some((*part, vec![sqlite_count_released(lite), release_holds(lite)])),
             Part::Taken => return Some((*part, vec![sqlite_count_taken(lite), take_holds(lite)])),
             Part::Quotas => sqlite_add(lite),
+            Part::Suppressions => insert::<suppression::Entity>(lite, *part, KEEP_KNOWN_SUPPRESSIONS),
             // Nobody else can have deleted an invitation. This part is the last one, so the sets of the others keep their order.
-            Part::Unchanged => return None,
+            Part::Unchanged | Part::Mailed => return None,
         };
         Some((*part, vec![sql]))
     };
@@ -333,6 +354,9 @@ fn take_slots(layout: &Layout<'_, Part>) -> String {
 
 /// A domain that one group removes and adds again was never removed.
 const KEEP_KNOWN_DOMAINS: &str = "WHERE true ON CONFLICT DO NOTHING";
+
+/// An address that another process has suppressed since the load makes the save a conflict: there would be two events.
+const KEEP_KNOWN_SUPPRESSIONS: &str = "WHERE true ON CONFLICT DO NOTHING";
 
 /// A reminder is planned once, even if its expiry is set again after another one; see `Planned::id`.
 const KEEP_KNOWN_MESSAGES: &str = "WHERE true ON CONFLICT DO NOTHING";
@@ -364,24 +388,5 @@ fn insert_events(layout: &Layout<'_, Part>, counted: &str) -> String {
         columns.names(),
         columns.names_with("r", "sequence", "c.last_sequence - r.before_last"),
         layout.rows(Part::Events, "r")
-    )
-}
-
-fn update_recipients(layout: &Layout<'_, Part>) -> String {
-    format!(
-        "UPDATE recipient AS i SET recipient_type = r.recipient_type, value = r.value, original = r.original,
-            display_name = r.display_name, avatar_uri = r.avatar_uri, accepted_at = r.accepted_at,
-            declined_at = r.declined_at, open_until = r.open_until FROM {}
-        WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.ordinal = r.ordinal",
-        layout.keys(Part::Answers, "r")
-    )
-}
-
-fn update_acceptances(layout: &Layout<'_, Part>) -> String {
-    format!(
-        "UPDATE acceptance AS i SET subject = r.subject, email_key = r.email_key,
-            created_connection_id = r.created_connection_id, details = r.details FROM {}
-        WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.id = r.id",
-        layout.keys(Part::Reacceptances, "r")
     )
 }

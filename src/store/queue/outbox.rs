@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sea_orm::sea_query::ColumnType::{BigInteger, Integer, Text, Uuid as UuidType};
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, QuerySelect as _, QueryTrait as _, Statement, Value};
 use uuid::Uuid;
 
 use super::{ClaimLimit, ClaimRequest, OUTBOX};
@@ -26,6 +26,7 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::retry::retry;
 use crate::store::sql::row::delivery_from;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, statement_clock};
+use crate::store::suppressions::by_keys;
 use crate::store::{Reads, Store};
 
 /// The number of planned messages that one statement makes due, and of failed messages that one call queues again.
@@ -141,6 +142,12 @@ impl Store {
         values.push(self.database.clock().map(Timestamp::micros).into());
         let found = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         found.map(|row| topicality_from(&row)).transpose()
+    }
+
+    /// Returns whether an address, which may be stored under any of some keys, is suppressed at present.
+    pub async fn is_suppressed(&self, account: &AccountId, keys: &[String]) -> Result<bool, StoreError> {
+        let select = by_keys(self.database.backend(), account, keys).limit(1);
+        Ok(self.database.read.query_one(select.as_query()).await?.is_some())
     }
 
     /// Puts a claimed message back for another attempt after a delay, if it still has the lease. An attempt that failed

@@ -22,5 +22,6 @@ pub(in crate::store) use aggregate::{
     request, slot,
 };
 pub(in crate::store) use plain::{
-    api_key, key_check, organization_grant, verification, webhook_attempt, webhook_endpoint, webhook_message,
+    api_key, key_check, organization_grant, suppression, verification, webhook_attempt, webhook_endpoint,
+    webhook_message,
 };

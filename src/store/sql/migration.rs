@@ -46,7 +46,7 @@ impl MigratorTrait for Migrator {
 const APPLIED: &str = "seaql_migrations";
 
 /// All tables of the newest schema.
-pub(in crate::store) const TABLES: [&str; 28] = [
+pub(in crate::store) const TABLES: [&str; 29] = [
     APPLIED,
     "acceptance",
     "api_key",
@@ -70,6 +70,7 @@ pub(in crate::store) const TABLES: [&str; 28] = [
     "request",
     "resume_key",
     "slot",
+    "suppression",
     "verification",
     "verification_budget",
     "webhook_attempt",

@@ -5,6 +5,7 @@ mod delivery;
 mod event;
 mod invitation;
 mod request;
+mod suppression;
 
 pub(in crate::store) use acceptance::acceptance_row;
 pub(in crate::store) use delivery::{delivery_from, outbox_row, replaced_outbox_row, suppressed_outbox_row};
@@ -14,6 +15,7 @@ pub(in crate::store) use invitation::{
     slot_row,
 };
 pub(in crate::store) use request::{request_from, request_row};
+pub(in crate::store) use suppression::{account_of_row, suppression_event_row, suppression_row};
 
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult as _, QueryResult, QueryTrait as _, Select};
 use uuid::Uuid;

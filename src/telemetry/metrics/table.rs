@@ -25,7 +25,7 @@ pub(super) fn begin() {
 }
 
 const GROUP_RETRIES_REASONS: [&str; 5] = ["conflict", "unavailable", "crowded", "locked", "split"];
-const ATTEMPT_RESULTS: [&str; 5] = ["sent", "retried", "failed", "cancelled", "paused"];
+const ATTEMPT_RESULTS: [&str; 6] = ["sent", "retried", "failed", "cancelled", "suppressed", "paused"];
 
 macro_rules! table {
     ($($kind:ident $(($buckets:ident))? $constant:ident = $name:literal [$($label:ident),*]: $help:literal;)+) => {
@@ -79,9 +79,9 @@ table! {
     Gauge EVENTS_LAG = "invitation_events_lag_seconds" []:
         "The age of the oldest committed event that watchers, webhooks and NATS do not see yet";
     Counter ATTEMPTS = "invitation_delivery_attempts_total" [queue, result]:
-        "Attempts to send a message: `sent`, `retried` later, `failed` for good, `cancelled` because nobody needs it any more, `paused` because the mail server takes none";
+        "Attempts to send a message: `sent`, `retried` later, `failed` for good, `cancelled` because nobody needs it any more, `suppressed` because nothing is sent to its address, `paused` because the mail server takes none";
     Counter MAIL_SUPPRESSED = "invitation_mail_suppressed_total" []:
-        "Messages that are kept back because their address had as many as limits.mails_per_recipient_per_day allows";
+        "Messages that are not sent because their address is suppressed, or had as many as limits.mails_per_recipient_per_day allows";
     Counter TRANSITIONS = "invitation_transitions_total" [kind, transition]:
         "Events that this process has committed, by kind of invitation and type of event";
     Counter RELOADS = "invitation_reloads_total" [file, result]:

@@ -116,6 +116,8 @@ async fn report(service: &Service, parent: String) {
         let request = pb::ReportDeliveryStatusRequest { message_id, report, detail, ..Default::default() };
         service.deliveries().report_delivery_status(request).await.unwrap();
     }
+    // The complaint has suppressed the address.
+    messages::create(service, messages::invitation_for(&[&delivery.address])).await;
 }
 
 /// Waits until every event has been posted, one of each type at least, and returns the bodies.
@@ -145,7 +147,7 @@ async fn every_follower_gets_the_same_events_of_every_type(database: TestDatabas
     let sink = Sink::start([]).await;
     let webhook_endpoint = Some(pb::WebhookEndpoint {
         uri: sink.uri(),
-        event_types: ["invitation.*", "delivery.*", "autojoin.*"].map(str::to_owned).to_vec(),
+        event_types: ["invitation.*", "delivery.*", "autojoin.*", "suppression.*"].map(str::to_owned).to_vec(),
         ..Default::default()
     });
     let endpoint = pb::CreateWebhookEndpointRequest { webhook_endpoint, ..Default::default() };

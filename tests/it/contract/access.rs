@@ -35,7 +35,7 @@ const OURS: &str = "01920000-0000-7000-8000-00000000aaaa";
 const THEIRS: &str = "01920000-0000-7000-8000-00000000bbbb";
 
 /// The RPCs that are about nothing that is there already, so that nothing is own, foreign or missing.
-const ABOUT_NOTHING: [&str; 13] = [
+const ABOUT_NOTHING: [&str; 14] = [
     "AccessService/CreateApiKey",
     "AccessService/CreateOrganizationGrant",
     "AccessService/GetCaller",
@@ -47,6 +47,7 @@ const ABOUT_NOTHING: [&str; 13] = [
     "InvitationService/BatchCreateInvitations",
     "InvitationService/CreateInvitation",
     "ScopeService/SyncAutojoin",
+    "SuppressionService/CreateSuppression",
     "UserInvitationService/CreateUserInvitation",
     "WebhookService/CreateWebhookEndpoint",
 ];
@@ -217,7 +218,10 @@ async fn foreign_and_missing_resources_answer_alike(database: TestDatabase) {
             }
             About::All => {
                 // Whomever the credential belongs to, and nobody else.
-                let id = |known: &Known| known.endpoint.rsplit('/').next().unwrap().to_owned();
+                let is_of_suppressions = rpc.path.contains(".SuppressionService/");
+                let name =
+                    |known: &Known| if is_of_suppressions { &known.suppression } else { &known.endpoint }.clone();
+                let id = |known: &Known| name(known).rsplit('/').next().unwrap().to_owned();
                 let (foreign, missing, own) = (foreign.unwrap(), missing.unwrap(), ask(&ours).await.1.unwrap());
                 assert_eq!((&foreign, &missing), (&own, &own), "{}", rpc.path);
                 assert!(holds(&own, &id(&ours)) && !holds(&own, &id(&theirs)), "{}", rpc.path);
@@ -239,6 +243,7 @@ async fn foreign_and_missing_resources_answer_alike(database: TestDatabase) {
                     "InvitationService/GetRecipient" => "RECIPIENT_NOT_FOUND",
                     "WebhookService/GetWebhookAttempt" => "WEBHOOK_ATTEMPT_NOT_FOUND",
                     path if path.starts_with("WebhookService/") => "WEBHOOK_ENDPOINT_NOT_FOUND",
+                    path if path.starts_with("SuppressionService/") => "SUPPRESSION_NOT_FOUND",
                     _ => "INVITATION_NOT_FOUND",
                 };
                 assert_eq!(reason(&foreign), (Code::NotFound, wanted.to_owned()), "{}", rpc.path);

@@ -38,6 +38,8 @@ fn with_names(example: &str, known: &Known) -> String {
         (format!("userInvitations/{UUID}"), &known.user),
         (format!("guestInvitations/{UUID}"), &known.guest),
         (format!("organizationGrants/{UUID}"), &known.organizations),
+        (format!("suppressions/{UUID}"), &known.suppression),
+        ("gone@example.org".to_owned(), &known.email("suppressed")),
         ("apiKeys/billing".to_owned(), &known.api_key),
         (format!("webhookEndpoints/{UUID}/attempts/{UUID}"), &known.attempt),
         (format!("webhookEndpoints/{UUID}"), &known.endpoint),

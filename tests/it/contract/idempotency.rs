@@ -29,7 +29,7 @@ on_both!(
 );
 
 /// The rows that show an effect, and the changes of them.
-const EFFECTS: [&str; 16] = [
+const EFFECTS: [&str; 17] = [
     "count(*) FROM invitation",
     "CAST(coalesce(sum(revision), 0) AS bigint) FROM invitation",
     "count(*) FROM recipient",
@@ -46,9 +46,10 @@ const EFFECTS: [&str; 16] = [
     "CAST(coalesce(sum(revision), 0) AS bigint) FROM organization_grant",
     "count(*) FROM api_key",
     "CAST(coalesce(sum(revision), 0) AS bigint) FROM api_key",
+    "count(*) FROM suppression",
 ];
 
-pub(super) async fn effects(service: &Service) -> [i64; 16] {
+pub(super) async fn effects(service: &Service) -> [i64; 17] {
     let database = service.connected().await;
     let columns: Vec<_> = EFFECTS.iter().enumerate().map(|(at, sql)| format!("(SELECT {sql}) AS c{at}")).collect();
     let select = Statement::from_string(database.get_database_backend(), format!("SELECT {}", columns.join(", ")));
@@ -56,7 +57,7 @@ pub(super) async fn effects(service: &Service) -> [i64; 16] {
     std::array::from_fn(|at| row.try_get("", &format!("c{at}")).unwrap())
 }
 
-fn difference(before: [i64; 16], after: [i64; 16]) -> [i64; 16] {
+fn difference(before: [i64; 17], after: [i64; 17]) -> [i64; 17] {
     std::array::from_fn(|at| after[at] - before[at])
 }
 
@@ -90,6 +91,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         | "GuestInvitationService/AcceptGuestInvitation"
         | "InvitationService/RevokeInvitation"
         | "InvitationService/ResendInvitation"
+        | "SuppressionService/DeleteSuppression"
         | "WebhookService/DeleteWebhookEndpoint"
         | "WebhookService/RotateWebhookSecret"
         | "WebhookService/RedeliverWebhookEvents" => ("etag", "\"x\""),
@@ -111,6 +113,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "InvitationService/SyncInternalInvitation" => ("widget_configuration_id", "other"),
         "ScopeService/SyncAutojoin" => ("domains", "other.example.org"),
         "PrivacyService/EraseRecipient" => ("email", "other@example.org"),
+        "SuppressionService/CreateSuppression" => ("suppression.email", "other@example.org"),
         "WebhookService/CreateWebhookEndpoint" | "WebhookService/UpdateWebhookEndpoint" => {
             ("webhook_endpoint.uri", "https://example.org/other")
         }

@@ -99,6 +99,7 @@ pub(crate) fn valid(path: &str, known: &Known) -> (About, Vec<u8>) {
         "DeliveryService" => of_deliveries(method, known),
         "WebhookService" => of_webhooks(method, known),
         "PrivacyService" => of_privacy(method, known),
+        "SuppressionService" => of_suppressions(method, known),
         "EventService" => of_events(method, known),
         _ => panic!("{path} has no request here"),
     }
@@ -343,6 +344,24 @@ fn of_privacy(method: &str, known: &Known) -> (About, Vec<u8>) {
     match method {
         "EraseRecipient" => many(&pb::EraseRecipientRequest { email, ..Default::default() }),
         "ExportRecipient" => many(&pb::ExportRecipientRequest { email, ..Default::default() }),
+        _ => panic!("{method} has no request here"),
+    }
+}
+
+/// Suppresses an address.
+fn new_suppression(email: String) -> pb::CreateSuppressionRequest {
+    let suppression = Some(pb::Suppression { email, ..Default::default() });
+    pb::CreateSuppressionRequest { suppression, ..Default::default() }
+}
+
+fn of_suppressions(method: &str, known: &Known) -> (About, Vec<u8>) {
+    let name = known.suppression.clone();
+    match method {
+        "CreateSuppression" => new(&new_suppression(known.email("somebody"))),
+        "GetSuppression" => one(&pb::GetSuppressionRequest { name }),
+        "LookupSuppression" => one(&pb::LookupSuppressionRequest { email: known.email("suppressed") }),
+        "ListSuppressions" => (About::All, pb::ListSuppressionsRequest::default().encode_to_vec()),
+        "DeleteSuppression" => one(&pb::DeleteSuppressionRequest { name, ..Default::default() }),
         _ => panic!("{method} has no request here"),
     }
 }

@@ -81,7 +81,9 @@ fn field<'a>(message: &'a DescriptorProto, name: &str) -> Option<&'a FieldDescri
 
 /// Whether a method reads only.
 fn reads(method: &MethodDescriptorProto) -> bool {
-    ["Get", "BatchGet", "List", "Preview", "Watch", "Export"].iter().any(|verb| method.name().starts_with(verb))
+    ["Get", "BatchGet", "List", "Preview", "Watch", "Export", "Lookup"]
+        .iter()
+        .any(|verb| method.name().starts_with(verb))
 }
 
 /// The name of a type without its package.

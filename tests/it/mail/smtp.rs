@@ -82,16 +82,17 @@ async fn temporary_no_means_later_at_every_step() {
 
 #[tokio::test(crate = "crate::support::limit")]
 async fn permanent_no_to_recipient_or_message_is_final() {
-    for (step, answer) in [
-        ("RCPT", "550 5.1.1 no such user jane@example.org"),
-        ("DATA", "554 5.5.1 no"),
-        ("MESSAGE", "552 5.3.4 too big"),
+    for (step, answer, kind) in [
+        ("RCPT", "550 5.1.1 no such user jane@example.org", SendFailure::BadAddress),
+        ("RCPT", "550 5.7.1 not from you", SendFailure::Refused),
+        ("DATA", "554 5.5.1 no", SendFailure::Refused),
+        ("MESSAGE", "552 5.3.4 too big", SendFailure::Refused),
     ] {
         let (sent, _) = send(&[(step, Act::Say(answer))]).await;
-        assert_fails(&sent, SendFailure::Refused, &answer[..9]);
+        assert_fails(&sent, kind, &answer[..9]);
     }
     let (sent, _) = send(&[("RCPT", Act::Say("550-5.1.1 no such\r\n550 5.1.1 user"))]).await;
-    assert_fails(&sent, SendFailure::Refused, "550 5.1.1 to RCPT");
+    assert_fails(&sent, SendFailure::BadAddress, "550 5.1.1 to RCPT");
     let (sent, _) = send(&[("RCPT", Act::Say("550 jane@example.org?"))]).await;
     assert_fails(&sent, SendFailure::Refused, "550 to RCPT");
 }

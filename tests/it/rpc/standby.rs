@@ -27,7 +27,7 @@ const OTHERS: [&str; 6] =
     ["GetCaller", "GetQuota", "SendVerificationCode", "VerifyEmail", "TestWebhookEndpoint", "WatchEvents"];
 
 /// Statements that make a copy differ in each table that is shown.
-const DIFFERENCES: [&str; 9] = [
+const DIFFERENCES: [&str; 10] = [
     "UPDATE invitation SET max_uses = 77, updated_at = updated_at - 1000000",
     "UPDATE recipient SET display_name = 'of the copy'",
     "UPDATE acceptance SET accepted_at = accepted_at - 1000000",
@@ -37,6 +37,7 @@ const DIFFERENCES: [&str; 9] = [
     "UPDATE webhook_attempt SET http_status = 503",
     "UPDATE organization_grant SET creator = 'of the copy'",
     "UPDATE api_key SET display_name = 'of the copy'",
+    "UPDATE suppression SET creator = 'of the copy'",
 ];
 
 /// Statements after which a copy lacks everything that decides.

@@ -51,6 +51,8 @@ pub(super) const GROW: &str = "
             created_at, updated_at)
         SELECT 'acme', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), '[]', 1, 'x', 1, 1
         FROM generate_series(1, ROWS) n;
+    INSERT INTO suppression (account_id, id, address_key, masked_email, reason, creator, created_at)
+        SELECT 'acme', gen_random_uuid(), 'grown-' || n || '@example.org', '', 'manual', 'x', 1 FROM generate_series(1, ROWS) n;
     INSERT INTO api_key (account_id, id, key_id, display_name, hash, permissions, grantable_roles, organization_id, revision,
             position, creator, created_at, updated_at)
         SELECT CASE WHEN n <= 200 THEN 'acme' ELSE 'other-' || n END, gen_random_uuid(), 'grown-' || n, '', md5(n::text) || md5(n::text), '[]', 'null',

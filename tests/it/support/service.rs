@@ -13,6 +13,7 @@ use invitation_service::pb::invitation_service_client::InvitationServiceClient;
 use invitation_service::pb::privacy_service_client::PrivacyServiceClient;
 use invitation_service::pb::redemption_service_client::RedemptionServiceClient;
 use invitation_service::pb::scope_service_client::ScopeServiceClient;
+use invitation_service::pb::suppression_service_client::SuppressionServiceClient;
 use invitation_service::pb::user_invitation_service_client::UserInvitationServiceClient;
 use invitation_service::pb::webhook_service_client::WebhookServiceClient;
 use invitation_service::serve::{Ended, Listeners, ServeError, run};
@@ -162,6 +163,10 @@ impl Service {
 
     pub(crate) fn privacy(&self) -> PrivacyServiceClient<Channel> {
         PrivacyServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn suppressions(&self) -> SuppressionServiceClient<Channel> {
+        SuppressionServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn events(&self) -> EventServiceClient<Channel> {

@@ -3,16 +3,19 @@
 use uuid::Uuid;
 
 use crate::domain::command::{Action, ReportDelivery, SettleDelivery};
-use crate::domain::decide::Decided;
 use crate::domain::decide::tests::{event_types, run_on};
+use crate::domain::decide::{Changes, Context, Decided, decide};
 use crate::domain::delivery::{Delivery, DeliveryEnd, DeliveryReport, DeliveryState, NewDelivery, Purpose};
-use crate::domain::fixtures::{CONTEXT, NOW, command, invitation, loaded, minutes};
+use crate::domain::fixtures::{CONTEXT, NOW, address, command, invitation, loaded, minutes};
 use crate::domain::group::Group;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::recipient::AddressType;
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::quota::Quotas;
+use crate::domain::secret::key_ring::KeyRing;
+use crate::domain::suppression::{ADDRESS_SUPPRESSED, SuppressionReason, SuppressionRule};
 
 const LEASE: Uuid = Uuid::from_u128(0x1ea5e);
 
@@ -60,7 +63,12 @@ fn only_the_holder_of_the_lease_settles_and_only_while_sending() {
     for (delivery, lease, settles) in
         [(&sending, LEASE, true), (&sending, Uuid::from_u128(2), false), (&sent, LEASE, false)]
     {
-        for end in [DeliveryEnd::Sent, DeliveryEnd::Failed("550".to_owned())] {
+        for end in [
+            DeliveryEnd::Sent,
+            DeliveryEnd::Failed("550".to_owned()),
+            DeliveryEnd::BadAddress("550 5.1.1".to_owned()),
+            DeliveryEnd::Suppressed,
+        ] {
             let settle = SettleDelivery { delivery: delivery.message.id, lease, end: end.clone() };
             let decided = run_on(&with(delivery, &invitation), &command(1, Action::SettleDelivery(settle)));
             if !settles {
@@ -73,7 +81,15 @@ fn only_the_holder_of_the_lease_settles_and_only_while_sending() {
                     Delivery { state: DeliveryState::Sent, sent_at: Some(NOW), last_error: None, ..sending.clone() },
                     EventType::DeliverySent,
                 ),
-                DeliveryEnd::Failed(error) => (
+                DeliveryEnd::Suppressed => (
+                    Delivery {
+                        state: DeliveryState::Suppressed,
+                        last_error: Some(ADDRESS_SUPPRESSED.to_owned()),
+                        ..sending.clone()
+                    },
+                    EventType::DeliverySuppressed,
+                ),
+                DeliveryEnd::Failed(error) | DeliveryEnd::BadAddress(error) => (
                     Delivery { state: DeliveryState::Failed, last_error: Some(error), ..sending.clone() },
                     EventType::DeliveryFailed,
                 ),
@@ -188,4 +204,63 @@ fn event_of_a_message_names_its_recipient_if_it_has_one() {
             &wanted
         );
     }
+}
+
+fn rule() -> SuppressionRule {
+    SuppressionRule { ring: KeyRing::parse(&KeyRing::format_key(1, [1; 32])).unwrap() }
+}
+
+/// Decides on a message with the rule on suppressed addresses.
+fn suppressing(loaded: &Loaded, action: Action) -> Changes {
+    let quotas = Quotas { suppressions: Some(rule()), ..Quotas::NONE };
+    decide(loaded, &command(1, action), &Context { quotas, ..CONTEXT }).unwrap().changes
+}
+
+#[test]
+fn bad_address_and_complaint_suppress_the_address() {
+    let invitation = invitation(2, None);
+    let (sending, sent) =
+        (message(&invitation, DeliveryState::Sending, 1), message(&invitation, DeliveryState::Sent, 1));
+    let settle = |end| Action::SettleDelivery(SettleDelivery { delivery: sending.message.id, lease: LEASE, end });
+    let told = |report, detail: &str| {
+        let (delivery, detail) = (sent.message.id, Some(detail.to_owned()));
+        Action::ReportDelivery(ReportDelivery { delivery, report, detail })
+    };
+    for (delivery, action, reason) in [
+        (&sending, settle(DeliveryEnd::BadAddress("550 5.1.1".to_owned())), Some(SuppressionReason::HardBounce)),
+        (&sending, settle(DeliveryEnd::Failed("550 5.7.1".to_owned())), None),
+        (&sending, settle(DeliveryEnd::Sent), None),
+        (&sending, settle(DeliveryEnd::Suppressed), None),
+        (&sent, told(DeliveryReport::Bounced, "no such user"), Some(SuppressionReason::HardBounce)),
+        (&sent, told(DeliveryReport::Bounced, "552 5.2.2 mailbox full"), None),
+        (&sent, told(DeliveryReport::Complained, "5.2.2"), Some(SuppressionReason::Complaint)),
+        (&sent, told(DeliveryReport::Delivered, ""), None),
+        (&sent, told(DeliveryReport::Opened, ""), None),
+    ] {
+        let mut loaded = with(delivery, &invitation);
+        let changes = suppressing(&loaded, action.clone());
+        let suppression = changes.suppression.as_ref();
+        assert_eq!(suppression.map(|known| known.reason), reason, "{action:?}");
+        let is_told = |changes: &Changes| event_types(changes).contains(&EventType::SuppressionCreated);
+        assert_eq!(is_told(&changes), reason.is_some(), "{action:?}");
+        let Some(suppression) = suppression else { continue };
+        assert_eq!((suppression.key.as_str(), suppression.masked.as_str()), ("r1@example.org", "r***@example.org"));
+        assert_eq!(suppression.source, Some((invitation.id, delivery.message.id)));
+        // One that is suppressed already, by its address or by a hash of it, is not suppressed again.
+        for key in rule().keys(&invitation.account, &address(1)) {
+            loaded.put_suppression(invitation.account.clone(), key);
+            let again = suppressing(&loaded, action.clone());
+            assert!(again.suppression.is_none() && !is_told(&again), "{action:?}");
+            loaded = with(delivery, &invitation);
+        }
+    }
+}
+
+#[test]
+fn message_whose_address_is_not_known_suppresses_nobody() {
+    let invitation = invitation(1, None);
+    let sent = message(&invitation, DeliveryState::Sent, 1);
+    let unknown = Delivery { message: NewDelivery { recipient: 0, ..sent.message.clone() }, ..sent };
+    let changes = suppressing(&with(&unknown, &invitation), report(&unknown, DeliveryReport::Complained));
+    assert!(changes.suppression.is_none());
 }

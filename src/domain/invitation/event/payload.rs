@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::EventType;
 use crate::domain::delivery::Purpose;
 use crate::domain::kind::Scope;
+use crate::domain::suppression::SuppressionReason;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::Word;
@@ -48,9 +49,11 @@ pub enum Payload {
     RecipientErased(RecipientErasedPayload),
     /// Of `autojoin.updated`.
     Autojoin(AutojoinPayload),
-    /// Of `delivery.sent`, `delivery.delivered`, `delivery.bounced`, `delivery.failed`, `delivery.opened` and
-    /// `delivery.complained`.
+    /// Of `delivery.sent`, `delivery.delivered`, `delivery.bounced`, `delivery.failed`, `delivery.opened`,
+    /// `delivery.complained` and `delivery.suppressed`.
     Delivery(DeliveryPayload),
+    /// Of `suppression.created`.
+    Suppression(SuppressionPayload),
 }
 
 /// The part of an event that only its followers read, as it is stored: one JSON object.
@@ -202,6 +205,19 @@ pub struct DeliveryPayload {
     pub detail: Option<String>,
 }
 
+/// The suppression of an address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SuppressionPayload {
+    pub suppression: Uuid,
+    /// Not `reason`, which is a text of a person's in other payloads, and is erased.
+    #[serde(serialize_with = "cause_code", deserialize_with = "cause_of")]
+    pub cause: Word<SuppressionReason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<u16>,
+}
+
 impl Payload {
     /// Parses the stored content of an event of a type.
     pub fn parse(event_type: EventType, json: Value) -> Result<Self, serde_json::Error> {
@@ -227,7 +243,9 @@ impl Payload {
             | EventType::DeliveryBounced
             | EventType::DeliveryFailed
             | EventType::DeliveryOpened
-            | EventType::DeliveryComplained => Self::Delivery(from_value(json)?),
+            | EventType::DeliveryComplained
+            | EventType::DeliverySuppressed => Self::Delivery(from_value(json)?),
+            EventType::SuppressionCreated => Self::Suppression(from_value(json)?),
         })
     }
 
@@ -245,4 +263,13 @@ fn purpose_code<S: serde::Serializer>(purpose: &Word<Purpose>, serializer: S) ->
 fn purpose_of<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Word<Purpose>, D::Error> {
     let code = String::deserialize(deserializer)?;
     Word::parse(&code, Purpose::from_code).ok_or_else(|| serde::de::Error::custom("is not a purpose"))
+}
+
+fn cause_code<S: serde::Serializer>(cause: &Word<SuppressionReason>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(cause.text(SuppressionReason::code))
+}
+
+fn cause_of<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Word<SuppressionReason>, D::Error> {
+    let code = String::deserialize(deserializer)?;
+    Word::parse(&code, SuppressionReason::from_code).ok_or_else(|| serde::de::Error::custom("is not a reason"))
 }

@@ -26,6 +26,9 @@ pub enum EventFamily {
     /// Domains that join a scope.
     #[strum(serialize = "autojoin.*")]
     Autojoin,
+    /// Addresses that nothing is sent to.
+    #[strum(serialize = "suppression.*")]
+    Suppression,
 }
 
 impl EventFamily {

@@ -6,7 +6,7 @@ use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
 use super::quotas::{quota_body, quota_key_columns};
 use super::search::{found, open_search_columns};
 use super::{Extent, invitation_body, newest_acceptances, text};
-use crate::store::sql::entity::{acceptance, outbox, request, slot};
+use crate::store::sql::entity::{acceptance, outbox, request, slot, suppression};
 use crate::store::sql::rows_param::{Columns, by_index, clock, statement_clock};
 use crate::store::sql::texts::{Layout, StatementPart};
 
@@ -33,6 +33,8 @@ pub(in crate::store) enum LoadPart {
     Newest,
     /// The counts of quotas.
     Quotas,
+    /// The suppressions of addresses.
+    Suppressions,
 }
 
 impl LoadPart {
@@ -49,6 +51,7 @@ impl LoadPart {
         Self::ByConnection,
         Self::Newest,
         Self::Quotas,
+        Self::Suppressions,
     ];
 }
 
@@ -61,6 +64,7 @@ impl StatementPart for LoadPart {
             Self::Searches => Some(open_search_columns()),
             Self::Messages => Some(message_key_columns()),
             Self::Quotas => Some(quota_key_columns()),
+            Self::Suppressions => Some(suppression_key_columns()),
             Self::BySubject | Self::ById | Self::ByConnection | Self::Newest => None,
         }
     }
@@ -77,6 +81,10 @@ pub(super) fn request_key_columns() -> Columns {
 
 pub(super) fn slot_key_columns() -> Columns {
     Columns::list([("account_id", Text), ("key", Text)])
+}
+
+pub(super) fn suppression_key_columns() -> Columns {
+    Columns::list([("account_id", Text), ("address_key", Text)])
 }
 
 pub(super) fn message_key_columns() -> Columns {
@@ -148,8 +156,19 @@ pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> Stri
         );
         row("quota", &quota_body(backend, &statement_clock(backend, clock_at)), &counts);
     }
+    if layout.has(LoadPart::Suppressions) {
+        let suppressed =
+            format!("{} JOIN suppression s ON {}", layout.keys(LoadPart::Suppressions, "k"), is_found(backend, "k"));
+        row("suppression", &text(backend, &Columns::of::<suppression::Entity>().json_of(backend, "s")), &suppressed);
+    }
     let with = if with.is_empty() { String::new() } else { format!("WITH {} ", with.join(",\n")) };
     format!("{with}{}", rows.join(" UNION ALL "))
+}
+
+/// Returns the condition under which suppression `s` is that of the address with a key.
+pub(in crate::store) fn is_found(backend: DbBackend, key: &str) -> String {
+    let own = by_index(backend, "address", "s", &format!("{key}.account_id"));
+    format!("{own} AND s.address_key = {key}.address_key")
 }
 
 /// Returns the tables of the keys and of what they lead to, and the invitations that each of them needs.

@@ -2,31 +2,45 @@
 
 use sea_orm::{DbBackend, EntityTrait};
 
+use super::answers::{update_acceptances, update_recipients};
 use super::erase::{erase_events, erase_messages, release_slots, remove_labels};
 use super::messages::{cancel_replaced, settle_deliveries};
 use super::quotas::charge;
 use super::{
-    KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, Part, delete_domains, insert, insert_events, set_mutable, take_slots,
-    update_acceptances, update_recipients, upsert_engagement,
+    KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, KEEP_KNOWN_SUPPRESSIONS, Part, delete_domains, insert, insert_events,
+    set_mutable, take_slots, upsert_engagement,
 };
+use crate::store::executor::load::is_found;
 use crate::store::sql::entity::{
-    acceptance, autojoin_domain, event, invitation, invitation_group, label, outbox, recipient, request,
+    acceptance, autojoin_domain, event, invitation, invitation_group, label, outbox, recipient, request, suppression,
 };
 use crate::store::sql::rows_param::clock;
 use crate::store::sql::texts::Layout;
 
 /// Creates invitations with their children and returns their ids. An invitation whose request_id is taken, now or earlier, is
-/// left out with everything that belongs to it.
+/// left out with everything that belongs to it. If a message would go to a suppressed address, nothing is created: all of it is decided
+/// again, on a load that finds the address.
 pub(in crate::store) fn create_sql(parts: &[Part]) -> String {
     let layout = Layout { backend: DbBackend::Postgres, parts };
     let mut with = Vec::new();
     let mut created = insert::<invitation::Entity>(&layout, Part::Invitations, "");
+    let mut are_open = "true";
+    if layout.has(Part::Mailed) {
+        let keys = layout.keys(Part::Mailed, "m");
+        with.push(format!(
+            "suppressed AS MATERIALIZED (SELECT 1 FROM {keys} JOIN suppression s ON {} LIMIT 1)",
+            is_found(DbBackend::Postgres, "m")
+        ));
+        are_open = "NOT EXISTS (SELECT 1 FROM suppressed)";
+    }
+    created += &format!("WHERE {are_open} ");
     if layout.has(Part::Requests) {
-        let claimed = insert::<request::Entity>(&layout, Part::Requests, "ON CONFLICT DO NOTHING");
+        let claim = format!("WHERE {are_open} ON CONFLICT DO NOTHING");
+        let claimed = insert::<request::Entity>(&layout, Part::Requests, &claim);
         with.push(format!("claimed AS ({claimed} RETURNING account_id, invitation_id)"));
         with.push(format!("asked AS (SELECT account_id, invitation_id FROM {})", layout.rows(Part::Requests, "r")));
-        created += "WHERE (r.account_id, r.id) NOT IN (SELECT account_id, invitation_id FROM asked)
-            OR (r.account_id, r.id) IN (SELECT account_id, invitation_id FROM claimed)";
+        created += "AND ((r.account_id, r.id) NOT IN (SELECT account_id, invitation_id FROM asked)
+            OR (r.account_id, r.id) IN (SELECT account_id, invitation_id FROM claimed))";
     }
     with.push(format!("created AS ({created} ON CONFLICT DO NOTHING RETURNING account_id, id)"));
     for part in parts {
@@ -71,7 +85,7 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
             Part::Updates | Part::Slots | Part::DeliveryUpdates | Part::Unchanged | Part::Counts | Part::Events => {
                 continue;
             }
-            Part::Released | Part::Taken | Part::Quotas => continue,
+            Part::Released | Part::Taken | Part::Quotas | Part::Suppressions | Part::Mailed => continue,
             Part::Invitations => insert::<invitation::Entity>(&layout, *part, ""),
             Part::Labels => insert::<label::Entity>(&layout, *part, ""),
             Part::Recipients => insert::<recipient::Entity>(&layout, *part, ""),
@@ -126,6 +140,12 @@ fn guarded(layout: &Layout<'_, Part>) -> (Vec<String>, Vec<String>) {
         with.push(format!("settled AS ({} RETURNING 1)", settle_deliveries(layout)));
         let rows = layout.rows(Part::DeliveryUpdates, "r");
         holds.push(format!("(SELECT count(*) FROM settled) = (SELECT count(*) FROM {rows})"));
+    }
+    if layout.has(Part::Suppressions) {
+        let insert = insert::<suppression::Entity>(layout, Part::Suppressions, KEEP_KNOWN_SUPPRESSIONS);
+        with.push(format!("suppressed AS ({insert} RETURNING 1)"));
+        let rows = layout.rows(Part::Suppressions, "r");
+        holds.push(format!("(SELECT count(*) FROM suppressed) = (SELECT count(*) FROM {rows})"));
     }
     if layout.has(Part::Unchanged) {
         with.push(format!(

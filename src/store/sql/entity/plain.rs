@@ -1,4 +1,4 @@
-//! The tables that are written directly, without a command.
+//! The tables that are written directly, without a command, or by a command for itself.
 
 /// The grants between organizations: one may act for the other.
 pub(in crate::store) mod organization_grant {
@@ -176,6 +176,32 @@ pub(in crate::store) mod webhook_attempt {
         pub(in crate::store) http_status: Option<i32>,
         pub(in crate::store) error: Option<String>,
         pub(in crate::store) duration_millis: i32,
+    }
+
+    without_relations!();
+}
+
+/// The addresses that nothing is sent to. Commands add those that bounces and complaints lead to.
+pub(in crate::store) mod suppression {
+    use sea_orm::entity::prelude::*;
+    use serde::Deserialize;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Deserialize)]
+    #[sea_orm(table_name = "suppression")]
+    pub(in crate::store) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) account_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(in crate::store) id: Uuid,
+        /// The normalised address, or a keyed hash of it once it is erased.
+        pub(in crate::store) address_key: String,
+        pub(in crate::store) masked_email: String,
+        pub(in crate::store) reason: String,
+        /// The invitation and the message that led to it.
+        pub(in crate::store) invitation_id: Option<Uuid>,
+        pub(in crate::store) delivery_id: Option<Uuid>,
+        pub(in crate::store) creator: String,
+        pub(in crate::store) created_at: i64,
     }
 
     without_relations!();

@@ -15,9 +15,11 @@
 mod api_keys;
 mod erasure;
 mod indexes;
+mod keys;
 mod quotas;
 mod retention;
 mod seed;
+mod suppressions;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
@@ -48,7 +50,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [fn(Dialect) -> TableCreateStatement; 27] = [
+const TABLES: [fn(Dialect) -> TableCreateStatement; 28] = [
     invitation,
     label,
     recipient,
@@ -71,11 +73,12 @@ const TABLES: [fn(Dialect) -> TableCreateStatement; 27] = [
     organization_grant,
     api_keys::api_key,
     api_keys::api_key_position,
-    key_check,
-    resume_key,
+    keys::key_check,
+    keys::resume_key,
     erasure::erasure,
     quotas::quota,
     quotas::quota_hold,
+    suppressions::suppression,
 ];
 
 /// The checks are a second guard behind the domain.
@@ -381,20 +384,4 @@ fn organization_grant(dialect: Dialect) -> TableCreateStatement {
         .col(big_integer("created_at"))
         .col(big_integer("updated_at"))
         .take()
-}
-
-/// A key belongs to all accounts.
-fn key_check(dialect: Dialect) -> TableCreateStatement {
-    dialect
-        .table("key_check", &["id"])
-        .col(integer("id"))
-        .col(dialect.key_text("fingerprint"))
-        .col(big_integer_null("signed_at"))
-        .col(big_integer_null("retired_at"))
-        .take()
-}
-
-/// The key that hides the positions of events in resume tokens: it is as old as the positions, and belongs to all accounts.
-fn resume_key(dialect: Dialect) -> TableCreateStatement {
-    dialect.table("resume_key", &["id"]).col(integer("id")).col(text("key")).take()
 }

@@ -29,7 +29,7 @@ enum RowFilter {
 }
 
 /// Every table of which a call reads. Keys and grants of organizations have no invitation: the statements tell whose they are.
-const VIEWS: [(&str, RowFilter); 23] = [
+const VIEWS: [(&str, RowFilter); 24] = [
     ("invitation", RowFilter::Invitations),
     ("label", RowFilter::OfInvitation),
     ("recipient", RowFilter::OfInvitation),
@@ -50,6 +50,7 @@ const VIEWS: [(&str, RowFilter); 23] = [
     ("organization_grant", RowFilter::OfAccount),
     ("api_key", RowFilter::OfAccount),
     ("erasure", RowFilter::OfAccount),
+    ("suppression", RowFilter::OfAccount),
     ("quota", RowFilter::OfAccount),
     ("quota_hold", RowFilter::OfAccount),
     ("follower", RowFilter::All),

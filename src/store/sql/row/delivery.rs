@@ -1,7 +1,7 @@
 //! Messages.
 
 use super::{account, at, corrupt};
-use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose, REPLACED, SUPPRESSED};
+use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose, REPLACED};
 use crate::domain::invitation::Invitation;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
@@ -44,9 +44,13 @@ pub(in crate::store) fn replaced_outbox_row(invitation: &Invitation, delivery: &
     settled_outbox_row(outbox_row(invitation, delivery), DeliveryState::Cancelled, REPLACED)
 }
 
-/// Returns the row of a message that is not sent, because its address has had as many as it may.
-pub(in crate::store) fn suppressed_outbox_row(invitation: &Invitation, delivery: &NewDelivery) -> outbox::Model {
-    settled_outbox_row(outbox_row(invitation, delivery), DeliveryState::Suppressed, SUPPRESSED)
+/// Returns the row of a message that is not sent, for a reason that its address has.
+pub(in crate::store) fn suppressed_outbox_row(
+    invitation: &Invitation,
+    delivery: &NewDelivery,
+    reason: &str,
+) -> outbox::Model {
+    settled_outbox_row(outbox_row(invitation, delivery), DeliveryState::Suppressed, reason)
 }
 
 fn settled_outbox_row(row: outbox::Model, state: DeliveryState, reason: &str) -> outbox::Model {

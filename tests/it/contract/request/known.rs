@@ -5,7 +5,9 @@ use sea_orm::{ConnectionTrait, Statement, Value};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{CREATED, new_api_key, new_endpoint, new_general, new_organizations, new_user, sync_autojoin};
+use super::{
+    CREATED, new_api_key, new_endpoint, new_general, new_organizations, new_suppression, new_user, sync_autojoin,
+};
 use crate::contract::codes;
 use crate::rpc::redemption::keys;
 use crate::support::build::guests::HOST;
@@ -45,6 +47,8 @@ pub(crate) struct Known {
     pub(crate) endpoint: String,
     /// The name of an attempt at it.
     pub(crate) attempt: String,
+    /// The name of the suppression of an address that nobody has invited.
+    pub(crate) suppression: String,
 }
 
 impl Known {
@@ -68,6 +72,7 @@ impl Known {
             message_id: format!("<{id}@example.org>"),
             endpoint: name("webhookEndpoints"),
             attempt: format!("{}/attempts/{id}", name("webhookEndpoints")),
+            suppression: name("suppressions"),
         }
     }
 
@@ -116,9 +121,10 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
         message_id: String::new(),
         endpoint: String::new(),
         attempt: String::new(),
+        suppression: String::new(),
     };
     // Whatever does not rest on one another is made at the same time.
-    let ((user, code, sent), guest, (general, general_token), organizations, api_key, endpoint) = tokio::join!(
+    let ((user, code, sent), guest, (general, general_token), organizations, api_key, endpoint, suppression) = tokio::join!(
         invited_user(service, key, &known),
         invited_guest(service, key, &known),
         invited_person(service, key, &known),
@@ -131,11 +137,15 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
             service.access().create_api_key(create).await.unwrap().into_inner().name
         },
         endpoint(service, key, &known),
+        async {
+            let create = keys::with(key, new_suppression(known.email("suppressed")));
+            service.suppressions().create_suppression(create).await.unwrap().into_inner().name
+        },
     );
     (known.user, known.code, known.guest) = (user, code, guest);
     (known.delivery, known.message_id) = (sent.name, sent.message_id);
     (known.general, known.general_token, known.organizations) = (general, general_token, organizations);
-    known.api_key = api_key;
+    (known.api_key, known.suppression) = (api_key, suppression);
     let attempt = attempt(service, key, &endpoint).await;
     Known { endpoint, attempt, ..known }
 }

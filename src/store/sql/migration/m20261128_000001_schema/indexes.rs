@@ -48,6 +48,7 @@ CREATE INDEX quota_hold_by_end ON quota_hold (open_until);
 CREATE UNIQUE INDEX organization_grant_by_ends ON organization_grant
     ({account:ends}, requester_id, target_id);
 CREATE INDEX organization_grant_by_target ON organization_grant ({account:target}, target_id, id);
+CREATE UNIQUE INDEX suppression_by_address ON suppression ({account:address}, address_key);
 CREATE UNIQUE INDEX api_key_by_hash ON api_key (hash);
 CREATE UNIQUE INDEX api_key_by_position ON api_key (position);
 CREATE UNIQUE INDEX api_key_by_key_id ON api_key ({account:key-id}, key_id);

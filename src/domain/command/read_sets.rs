@@ -1,0 +1,56 @@
+//! The rows that a command has to read: those that it names, and those that follow from what was read.
+
+use super::{Command, OpenSearch, ReadSet};
+use crate::domain::group::loaded::Loaded;
+use crate::domain::quota::Quotas;
+
+impl Command {
+    /// Returns the rows that its decision needs, apart from its remembered request.
+    pub fn read_set(&self) -> ReadSet {
+        self.rules().read_set()
+    }
+
+    /// Returns the same rows, with the counts of quotas.
+    pub fn read_set_with(&self, quotas: &Quotas) -> ReadSet {
+        ReadSet { quotas: quotas.keys(self), ..self.read_set() }
+    }
+
+    /// Returns the same rows, with the suppressions of the addresses that it mails. A create that needs nothing else needs no load: its
+    /// save looks whether one of them is suppressed.
+    pub fn whole_read_set(&self, quotas: &Quotas) -> ReadSet {
+        ReadSet { suppressions: quotas.suppression_keys(self), ..self.read_set_with(quotas) }
+    }
+
+    /// Returns the further rows that its decision needs, which depend on the loaded invitation; most commands have
+    /// none.
+    pub fn second_read_set(&self, loaded: &Loaded, quotas: &Quotas) -> ReadSet {
+        let of_delivery =
+            || Some(loaded.delivery(self.account(), self.rules().may_suppress()?).ok()?.message.invitation);
+        let id = self.invitation().or_else(of_delivery);
+        let invitation = id.and_then(|id| loaded.invitation(self.account(), id).ok());
+        invitation.map_or_else(ReadSet::default, |invitation| ReadSet {
+            quotas: quotas.second_keys(self, invitation),
+            suppressions: quotas.second_suppression_keys(self, loaded, invitation),
+            ..self.rules().second_read_set(invitation, loaded.now)
+        })
+    }
+
+    /// Returns the invitations that its search has found, that its decision needs, and that are not read yet.
+    pub fn found_to_read(&self, loaded: &Loaded) -> ReadSet {
+        let found = self.search(loaded).map(|search| loaded.rivals(self.account(), &search));
+        let found = found.filter(|rivals| !(rivals.is_crowded && loaded.is_shared()));
+        let found = found.map_or_else(Vec::new, |rivals| self.rules().found_to_read(loaded, &rivals));
+        ReadSet { found: loaded.unread(&found), ..ReadSet::default() }
+    }
+
+    /// Returns whether its search has found more than a command may compare in a group of several callers' commands.
+    pub fn outgrows_shared_group(&self, loaded: &Loaded) -> bool {
+        self.search(loaded).is_some_and(|search| loaded.rivals(self.account(), &search).is_crowded)
+    }
+
+    fn search(&self, loaded: &Loaded) -> Option<OpenSearch> {
+        // Most groups search for nothing.
+        let search = || self.read_set().open_search.or_else(|| self.second_read_set(loaded, &Quotas::NONE).open_search);
+        loaded.has_searched().then(search).flatten()
+    }
+}

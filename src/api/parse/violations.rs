@@ -44,7 +44,7 @@ impl Violations {
             let description = if !server.invite.permits(&domain) || !account.permits(&domain) {
                 "must have a domain that may be invited: have it allowed in the server's policy, or leave it out"
             } else if joins && !server.lets_join(&domain) {
-                "must not be the domain of a public mail provider or a public suffix: everybody there could join"
+                "must not be a public suffix or of a public mail provider, where anybody could join: have it allowed"
             } else {
                 continue;
             };

@@ -175,9 +175,8 @@ fn told_of(status: &Status, known: &Known) -> (Code, String, Vec<u8>) {
     let (code, message, mut details) = told(status);
     let sent =
         [&known.attempt, &known.acceptance, &known.delivery, &known.organizations, &known.endpoint, &known.general];
-    for name in
-        sent.into_iter().chain([&known.user, &known.guest, &known.api_key, &format!("invitations/{}", known.id)])
-    {
+    let invitation = format!("invitations/{}", known.id);
+    for name in sent.into_iter().chain([&known.user, &known.guest, &known.api_key, &known.suppression, &invitation]) {
         while let Some(at) = details.windows(name.len()).position(|part| part == name.as_bytes()) {
             details[at..at + name.len()].fill(b'?');
         }

@@ -255,8 +255,12 @@ impl Chooser<'_> {
 
     fn settle(&mut self) -> Option<Action> {
         let (_, delivery, lease) = self.random.pick_late(self.leases)?;
-        let end =
-            if self.random.chance(60) { DeliveryEnd::Sent } else { DeliveryEnd::Failed("no such mailbox".to_owned()) };
+        let end = match self.random.below(100) {
+            0..60 => DeliveryEnd::Sent,
+            60..80 => DeliveryEnd::Failed("it broke".to_owned()),
+            80..90 => DeliveryEnd::BadAddress("no such mailbox".to_owned()),
+            _ => DeliveryEnd::Suppressed,
+        };
         Some(Action::SettleDelivery(SettleDelivery { delivery, lease, end }))
     }
 }

@@ -19,7 +19,7 @@ pub(super) enum Fault {
     Leave(usize),
 }
 
-const PLACES: [&str; 10] = [
+const PLACES: [&str; 11] = [
     "event INSERT",
     "event UPDATE",
     "invitation INSERT",
@@ -29,6 +29,7 @@ const PLACES: [&str; 10] = [
     "request INSERT",
     "slot INSERT",
     "acceptance INSERT",
+    "suppression INSERT",
     "follower UPDATE",
 ];
 const SQLITE_WAYS: [&str; 5] = ["abort", "fail", "rollback", "full", "commit"];

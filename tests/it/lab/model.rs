@@ -16,6 +16,7 @@ use invitation_service::domain::invitation::slot::{Slot, SlotKey};
 use invitation_service::domain::invitation::state::State;
 use invitation_service::domain::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
 use invitation_service::domain::reach::Reach;
+use invitation_service::domain::suppression::Suppression;
 use invitation_service::domain::value::grantable_roles::GrantableRoles;
 use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
@@ -49,6 +50,7 @@ pub(super) struct Model {
     pub(super) domains: BTreeSet<(InvitationId, String)>,
     pub(super) events: BTreeMap<InvitationId, Vec<Placed>>,
     pub(super) outbox: BTreeMap<(AccountId, Uuid), Message>,
+    pub(super) suppressions: BTreeMap<(AccountId, String), Suppression>,
     pub(super) position: i64,
     pub(super) endpoints: Vec<Posted>,
     pub(super) posts: BTreeMap<PostKey, TemplateMailer>,
@@ -113,6 +115,9 @@ impl Model {
         }
         for ((account, _), message) in &self.outbox {
             loaded.put_delivery(account, message.delivery.clone());
+        }
+        for (account, key) in self.suppressions.keys() {
+            loaded.put_suppression(account.clone(), key.clone());
         }
         loaded
     }
@@ -192,8 +197,16 @@ impl Model {
             let is_replaced = save.replaced.contains(&message.id);
             let (state, lease, attempts) = (DeliveryState::Queued, None, 0);
             let mut delivery = Delivery { message, state, lease, attempts, last_error: None, sent_at: None, due_at };
+            let suppressed = save.quotas.suppressed.get(&delivery.message.id);
+            assert!(
+                suppressed.is_some() || !self.is_suppressed(&invitation, &delivery),
+                "mail to a suppressed address"
+            );
             if is_replaced {
                 replace(&mut delivery);
+            } else if let Some(reason) = suppressed {
+                (delivery.state, delivery.due_at) = (DeliveryState::Suppressed, None);
+                delivery.last_error = Some((*reason).to_owned());
             }
             self.outbox.entry(key).or_insert(Message { delivery, planned });
         }
@@ -210,6 +223,14 @@ impl Model {
             self.outbox.insert(key, Message { delivery: settled.delivery, planned: false });
         }
         self.requests.extend(save.requests);
+        self.suppressions.extend(save.suppressions);
+    }
+
+    fn is_suppressed(&self, invitation: &Invitation, delivery: &Delivery) -> bool {
+        let address = delivery.address(invitation).filter(|_| delivery.message.purpose == Purpose::Invitation);
+        address.is_some_and(|address| {
+            self.suppressions.contains_key(&(invitation.account.clone(), address.key().to_owned()))
+        })
     }
 
     /// Gives every event without a position its place: behind all others, by the clock, an invitation's own in their order.

@@ -16,7 +16,7 @@ use super::webhooks::Posted;
 pub(super) type Rows = BTreeMap<&'static str, BTreeSet<String>>;
 
 /// Tables with their columns; a column's first character is its type: text, number, id, JSON.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 15] = [
     (
         "invitation",
         "t:account_id i:id t:kind t:creator t:updater n:max_uses n:use_count n:revision n:generation n:key_id n:expire_at
@@ -39,6 +39,10 @@ const TABLES: [(&str, &str); 14] = [
         "outbox",
         "t:account_id i:id i:invitation_id n:recipient t:purpose t:state n:due_at n:planned_at i:lease n:attempts
         t:last_error n:sent_at n:created_at n:for_expire_at",
+    ),
+    (
+        "suppression",
+        "t:account_id i:id t:address_key t:masked_email t:reason i:invitation_id i:delivery_id t:creator n:created_at",
     ),
     ("webhook_endpoint", "t:account_id i:id n:since_position n:failing_since n:disabled_at n:revision"),
     (
@@ -166,6 +170,14 @@ impl Model {
             let tried = [delivery.lease.and_then(id), text(delivery.attempts), maybe(delivery.last_error.as_ref())];
             let moments = [at(delivery.sent_at), at(Some(message.created_at)), at(message.for_expire_at)];
             add("outbox", &[&names[..], &state, &tried, &moments].concat());
+        }
+        for ((account, key), suppression) in &self.suppressions {
+            let (invitation, delivery) = suppression.source.unzip();
+            let names = [text(account.as_str()), id(suppression.id), text(key), text(&suppression.masked)];
+            let source =
+                [text(suppression.reason.code()), invitation.and_then(|about| id(about.0)), delivery.and_then(id)];
+            let made = [text(&suppression.creator), at(Some(suppression.created_at))];
+            add("suppression", &[&names[..], &source, &made].concat());
         }
         add("follower", &[text("sequencer"), text(self.position)]);
         add("follower", &[text("webhooks"), text(self.dispatched)]);

@@ -205,6 +205,26 @@ impl World {
         assert_eq!(queued, Some(failed), "how many had been given up");
     }
 
+    /// A suppression is lifted, so that its address is mailed again.
+    pub(super) async fn lift(&mut self, fault: Option<&Fault>) {
+        let suppressions: Vec<_> = self.model.suppressions.iter().collect();
+        let Some(((account, key), suppression)) = self.random.pick_late(&suppressions) else { return };
+        let (account, key, id) = (account.clone(), key.clone(), suppression.id);
+        self.told.note(format!("lift {id}"));
+        let store = self.store();
+        let once = WriteOnce::default();
+        let result = self.under(fault, store.delete_suppression(&account, id, &once, |_| Ok(()))).await;
+        let mut after = self.model.clone();
+        after.suppressions.remove(&(account, key));
+        match without_fault(result, fault) {
+            Some(done) => {
+                assert_eq!(done, Ok(()), "the suppression is there");
+                self.model = after;
+            }
+            None => self.one_of(vec![after, self.model.clone()]).await,
+        }
+    }
+
     /// Of every expiry an event tells once. One that could not be told because of a fault is told by the next walk, here that of
     /// a process that knows nothing of the last.
     pub(super) async fn expire(&mut self, fault: Option<&Fault>) {

@@ -14,6 +14,8 @@ use invitation_service::domain::group::{Executed, Save};
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::kind::Kind;
 use invitation_service::domain::quota::Quotas;
+use invitation_service::domain::secret::key_ring::KeyRing;
+use invitation_service::domain::suppression::SuppressionRule;
 use invitation_service::store::{BatchMode, ClaimedMessage, Database, ExecuteError, ExecutorOptions, Follower, Store};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use uuid::Uuid;
@@ -84,7 +86,9 @@ fn context() -> Context {
         Kind::Connection | Kind::User => schedule.clone(),
         Kind::Guest | Kind::General => Schedule::NONE,
     });
-    Context { signing_key: 7, reminders, acceptance_notice: true, quotas: Quotas::NONE }
+    let ring = KeyRing::parse(&KeyRing::format_key(7, [7; 32])).unwrap();
+    let quotas = Quotas { suppressions: Some(SuppressionRule { ring }), ..Quotas::NONE };
+    Context { signing_key: 7, reminders, acceptance_notice: true, quotas }
 }
 
 impl World {
@@ -171,6 +175,7 @@ impl World {
             85..86 => self.replay().await,
             86..89 => self.expire(fault.as_ref()).await,
             89..90 => self.restart().await,
+            90..93 => self.lift(fault.as_ref()).await,
             _ => {
                 let seconds = self.random.pick(&[0, 1, 31, 61, 301]);
                 self.told.note(format!("{seconds} s pass"));

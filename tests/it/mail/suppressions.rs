@@ -118,7 +118,7 @@ async fn two_refusals_at_once_suppress_once(database: TestDatabase) {
     let mut told = 0;
     for one in &made {
         let told_of = story(&store, one.id).await;
-        told += told_of.iter().filter(|told| **told == *"suppression.created").count();
+        told += told_of.iter().filter(|told| **told == "suppression.created").count();
         assert!(told_of.iter().any(|told| ["delivery.failed", "delivery.suppressed"].contains(told)), "{told_of:?}");
     }
     assert_eq!((told, suppressions(&store).await.len()), (1, 1));

@@ -1,5 +1,7 @@
 //! `SuppressionService`, and what a suppressed address changes for the calls that would mail it.
 
+use std::time::Duration;
+
 use invitation_service::pb;
 use invitation_service::pb::batch_create_invitations_result::Result as Outcome;
 use invitation_service::pb::event::Payload;
@@ -81,6 +83,7 @@ async fn suppression_is_created_found_listed_and_lifted(database: TestDatabase) 
     let dry = service.suppressions().create_suppression(dry).await.unwrap().into_inner();
     assert_eq!((dry.name.as_str(), dry.etag.as_str(), dry.masked_email.as_str()), ("", "", "b***@example.org"));
     refused(lookup(&service, "bob@example.org").await, Code::NotFound, "SUPPRESSION_NOT_FOUND");
+    service.clock.advance(Duration::from_secs(1));
     let bob = service.suppressions().create_suppression(reported).await.unwrap().into_inner();
     assert_eq!(bob.reason(), pb::SuppressionReason::Complaint);
     let first = list(&service, 1, "").await;
@@ -167,13 +170,13 @@ async fn call_that_would_mail_a_suppressed_address_says_so(database: TestDatabas
     let company = service.connections().create_connection_invitation(company).await.unwrap().into_inner();
     assert_eq!(company.suppressed_emails, ["gone@example.org"]);
 
-    service.clock.advance(std::time::Duration::from_secs(120));
+    service.clock.advance(Duration::from_secs(120));
     let resend = pb::ResendInvitationRequest { name: alone.name.clone(), rotate_token: true, ..Default::default() };
     let resent = service.invitations().resend_invitation(resend.clone()).await.unwrap().into_inner();
     assert_eq!((resent.suppressed_emails.len(), resent.status()), (1, pb::InvitationStatus::Suppressed));
     assert_ne!(resent.invitation_token, alone.invitation_token, "a link can be withdrawn all the same");
     lift(&service, &suppressed.name, "").await.unwrap();
-    service.clock.advance(std::time::Duration::from_secs(120));
+    service.clock.advance(Duration::from_secs(120));
     let resent = service.invitations().resend_invitation(resend).await.unwrap().into_inner();
     assert_eq!((resent.suppressed_emails.len(), resent.status()), (0, pb::InvitationStatus::Queued));
     service.stop().await;

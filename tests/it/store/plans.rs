@@ -1,6 +1,7 @@
 //! Statements that were planned on new tables read as little when the tables have grown, for a role that owns nothing.
 
 mod api_keys;
+mod organizations;
 mod suppressions;
 
 use std::time::Duration;
@@ -23,8 +24,7 @@ use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{
     AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, CodeTry, DeliveryQuery, EndpointQuery,
-    OrganizationGrantQuery, PruneTurn, RecipientQuery, RedeliveryQuery, Store, Tried, WantedEvents,
-    WebhookAttemptResult, WriteOnce,
+    PruneTurn, RecipientQuery, RedeliveryQuery, Store, Tried, WantedEvents, WebhookAttemptResult, WriteOnce,
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
@@ -112,7 +112,7 @@ async fn everything(desk: &mut Desk) {
     mail(desk).await;
     verifications(desk).await;
     second_attempts(desk).await;
-    organizations(desk).await;
+    organizations::look_ups(desk).await;
     suppressions::look_ups(desk).await;
     api_keys::steps(desk).await;
     pruning(desk).await;
@@ -342,16 +342,6 @@ async fn second_attempts(desk: &mut Desk) {
     let results = store.executor().execute_all(commands, BatchMode::Independent, None).await.unwrap();
     assert!(results.iter().all(Result::is_err));
     desk.check("second attempts").await;
-}
-
-async fn organizations(desk: &mut Desk) {
-    let query = OrganizationGrantQuery { requester: Some(COMPANY), limit: 10, ..Default::default() };
-    desk.store.primary().list_organization_grants(&account(), &query).await.unwrap();
-    let query = OrganizationGrantQuery { target: Some(COMPANY), limit: 10, ..Default::default() };
-    desk.store.primary().list_organization_grants(&account(), &query).await.unwrap();
-    desk.store.find_organization_grant(&account(), COMPANY, HOST).await.unwrap();
-    desk.store.primary().get_organization_grant(&account(), COMPANY).await.unwrap();
-    desk.check("organization grants").await;
 }
 
 async fn pruning(desk: &mut Desk) {

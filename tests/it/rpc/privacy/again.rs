@@ -26,6 +26,7 @@ on_both!(
     migrated:
     erasure_that_broke_off_goes_on_with_what_is_left,
     tombstones_erase_again_what_is_older_than_they_are,
+    tombstones_take_the_address_out_of_its_suppression,
     tombstone_of_a_key_that_is_gone_is_reported,
     address_that_cannot_be_read_is_reported,
 );
@@ -110,6 +111,29 @@ async fn tombstones_erase_again_what_is_older_than_they_are(database: TestDataba
     let last = messages::events(&service, &format!("invitations/{}", old.uid)).await.pop().unwrap();
     assert_eq!((last.r#type.as_str(), last.actor.as_str()), ("invitation.recipient_erased", "system/erasure"));
     assert!(last.payload.is_some_and(|payload| matches!(payload, pb::event::Payload::RecipientErased(_))));
+    service.stop().await;
+}
+
+async fn tombstones_take_the_address_out_of_its_suppression(database: TestDatabase) {
+    let text = tombstones(&TestDatabase::sqlite()).await;
+    let service = Service::start(&database).await;
+    let suppression = pb::Suppression { email: ADDRESS.to_owned(), ..Default::default() };
+    let request = pb::CreateSuppressionRequest { suppression: Some(suppression), ..Default::default() };
+    let made = service.suppressions().create_suppression(request).await.unwrap().into_inner();
+    service.stop().await;
+    let config = configuration(&database, &[]);
+    let clock = Clock::manual(NEW_YEAR);
+    clock.advance(Duration::from_secs(3 * 3_600));
+    // The second round finds nobody.
+    for people in [1, 0] {
+        let report = erasures::again(&config, &clock, &text).await.unwrap();
+        assert!(report.is_complete(), "{report}");
+        assert_eq!((report.tombstones, report.people), (1, people), "{report}");
+    }
+    let service = Service::start_with(config, clock).await;
+    let request = pb::LookupSuppressionRequest { email: ADDRESS.to_owned() };
+    let found = service.suppressions().lookup_suppression(request).await.unwrap().into_inner();
+    assert_eq!(found, pb::Suppression { masked_email: String::new(), ..made });
     service.stop().await;
 }
 

@@ -122,7 +122,7 @@ async fn every_list_and_get_is_asked_of_the_standby() {
         assert_eq!(answer(&service).await, if is_current { current } else { copied }, "{}", rpc.path);
         lagging += usize::from(!is_current);
     }
-    assert_eq!(lagging, 27, "the RPCs that are asked of the standby");
+    assert_eq!(lagging, 30, "the RPCs that are asked of the standby");
     for service in [service, primary, standby] {
         service.stop().await;
     }

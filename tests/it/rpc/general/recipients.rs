@@ -88,8 +88,9 @@ async fn recipients_show_answers_messages_and_what_the_caller_said(database: Tes
         pb::ListDeliveriesRequest { recipient: wanted.name.clone(), parent: made.name, ..Default::default() };
     let sent = service.deliveries().list_deliveries(deliveries).await.unwrap().into_inner().deliveries;
     let sent = sent.into_iter().find(|one| one.purpose() == pb::DeliveryPurpose::Invitation).unwrap();
-    let report = pb::DeliveryReport::Bounced.into();
-    let report = pb::ReportDeliveryStatusRequest { message_id: sent.message_id, report, ..Default::default() };
+    // A bounce that suppresses nobody.
+    let (report, detail) = (pb::DeliveryReport::Bounced.into(), "552 5.2.2 mailbox full".to_owned());
+    let report = pb::ReportDeliveryStatusRequest { message_id: sent.message_id, report, detail, ..Default::default() };
     service.deliveries().report_delivery_status(report).await.unwrap();
     let ann = get(&service, &wanted.name).await.unwrap();
     assert_eq!(ann, Recipient { last_delivery_state: DeliveryState::Bounced.into(), ..wanted });

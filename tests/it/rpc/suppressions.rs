@@ -87,7 +87,7 @@ async fn suppression_is_created_found_listed_and_lifted(database: TestDatabase) 
     let bob = service.suppressions().create_suppression(reported).await.unwrap().into_inner();
     assert_eq!(bob.reason(), pb::SuppressionReason::Complaint);
     let first = list(&service, 1, "").await;
-    assert_eq!(first.suppressions, [bob.clone()], "the newest first");
+    assert_eq!(first.suppressions, std::slice::from_ref(&bob), "the newest first");
     let rest = list(&service, 1, &first.next_page_token).await;
     assert_eq!((rest.suppressions, rest.next_page_token.as_str()), (vec![made.clone()], ""));
 

@@ -85,7 +85,7 @@ pub struct QuotaCount {
 pub struct Hold {
     /// The invitation.
     pub invitation: InvitationId,
-    /// Its recipients, at least one: a link that is open to whoever has it counts as one.
+    /// Its recipients but for those who were removed, at least one: a link that is open to whoever has it counts as one.
     pub invitees: u32,
     /// The moment from which it does not count.
     pub open_until: Timestamp,
@@ -95,7 +95,7 @@ impl Hold {
     /// Returns the part that an invitation holds at a moment; `None` unless it is ACTIVE.
     pub fn of(invitation: &Invitation, now: Timestamp) -> Option<Self> {
         let open_until = invitation.facts.expire_at.unwrap_or(Timestamp::from_micros(i64::MAX));
-        let invitees = invitees(invitation.recipients.len());
+        let invitees = invitees(invitation.present_recipients().count());
         let hold = Self { invitation: invitation.id, invitees, open_until };
         (invitation.state_at(now) == State::Active).then_some(hold)
     }
@@ -128,6 +128,8 @@ pub struct QuotaChanges {
     pub taken: Vec<Hold>,
     /// Holds that are given back.
     pub released: Vec<Hold>,
+    /// Holds whose numbers change.
+    pub resized: Vec<Hold>,
     /// Additions to counts.
     pub additions: Vec<Addition>,
     /// Messages that are not sent because their addresses have had as many as they may.
@@ -141,6 +143,8 @@ pub struct QuotaSave {
     pub taken: BTreeMap<(AccountId, InvitationId, Timestamp), u32>,
     /// Holds that are given back.
     pub released: BTreeSet<(AccountId, InvitationId, Timestamp)>,
+    /// Holds that get another number.
+    pub resized: BTreeMap<(AccountId, InvitationId, Timestamp), u32>,
     /// Additions to counts.
     pub additions: BTreeMap<QuotaKey, Addition>,
     /// Messages that are saved as suppressed.
@@ -150,18 +154,25 @@ pub struct QuotaSave {
 impl QuotaSave {
     /// Adds the changes of one more command.
     pub(super) fn take_in(&mut self, account: &AccountId, loaded: &mut Loaded, changes: QuotaChanges) {
-        let QuotaChanges { taken, released, additions, suppressed } = changes;
+        let QuotaChanges { taken, released, resized, additions, suppressed } = changes;
         let key = |hold: &Hold| (account.clone(), hold.invitation, hold.open_until);
+        for hold in resized {
+            match self.taken.get_mut(&key(&hold)) {
+                Some(taken) => *taken = hold.invitees,
+                None => drop(self.resized.insert(key(&hold), hold.invitees)),
+            }
+        }
         for hold in released {
+            self.resized.remove(&key(&hold));
             // A hold that this group has taken was never saved.
             if self.taken.remove(&key(&hold)).is_none() {
                 self.released.insert(key(&hold));
             }
         }
         for hold in taken {
-            if !self.released.remove(&key(&hold)) {
-                self.taken.insert(key(&hold), hold.invitees);
-            }
+            // A hold that is given back and taken again in one save stays, with the number that it has by then.
+            let held = if self.released.remove(&key(&hold)) { &mut self.resized } else { &mut self.taken };
+            held.insert(key(&hold), hold.invitees);
         }
         for addition in additions {
             loaded.add_to_quota(&addition);
@@ -185,22 +196,29 @@ impl Quotas {
         if self.open_invitations.is_some() && command.rules().may_open() {
             keys.push(open_key(command.account()));
         }
-        let Some(create) = command.rules().create() else { return keys };
-        if self.per_inviter.is_some() {
+        let (create, rules) = (command.rules().create(), command.rules());
+        if let Some(create) = create.filter(|_| self.per_inviter.is_some()) {
             keys.push(inviter_key(command.account(), &create.details, &command.actor));
         }
-        if let Some(quota) = self.per_recipient.as_ref().filter(|_| create.mails) {
-            keys.extend(create.emails().map(|email| quota.key(email)));
+        if let Some(quota) = &self.per_recipient {
+            let created = create.filter(|create| create.mails).into_iter().flat_map(CreateInvitation::emails);
+            let invited = rules.invited().iter().filter(|_| rules.mails_invited());
+            let invited = invited.filter_map(|invited| invited.address.email());
+            keys.extend(created.chain(invited).map(|email| quota.key(email)));
         }
         keys
     }
 
     /// Returns the further counts, which depend on the loaded invitation.
     pub fn second_keys(&self, command: &Command, invitation: &Invitation) -> Vec<QuotaKey> {
-        let Some(quota) = self.per_recipient.as_ref().filter(|_| command.rules().may_mail_again()) else {
-            return Vec::new();
-        };
-        invitation.recipients.iter().filter_map(Recipient::email).map(|email| quota.key(email)).collect()
+        let mut keys = Vec::new();
+        if self.per_inviter.is_some() && !command.rules().invited().is_empty() {
+            keys.push(inviter_key(command.account(), &invitation.details, &command.actor));
+        }
+        if let Some(quota) = self.per_recipient.as_ref().filter(|_| command.rules().may_mail_again()) {
+            keys.extend(invitation.recipients.iter().filter_map(Recipient::email).map(|email| quota.key(email)));
+        }
+        keys
     }
 
     /// Adds to the changes of a command what they use of the quotas, or refuses the command. A message to an address that has
@@ -210,8 +228,8 @@ impl Quotas {
         if let Some(limit) = self.open_invitations {
             charge_open(limit, loaded, (command, changes), &mut quotas)?;
         }
-        if let Some((limit, create)) = self.per_inviter.zip(command.rules().create()) {
-            charge_inviter(limit, loaded, (command, create, changes), &mut quotas)?;
+        if let Some(limit) = self.per_inviter {
+            charge_inviter(limit, loaded, (command, changes), &mut quotas)?;
         }
         if let Some(quota) = &self.per_recipient {
             quota.charge(loaded, changes, &mut quotas)?;
@@ -266,6 +284,7 @@ fn charge_open(
     (command, changes): (&Command, &Changes),
     quotas: &mut QuotaChanges,
 ) -> Result<(), Refusal> {
+    let mut net = 0;
     for change in &changes.invitations {
         let (before, after) = match change {
             Change::Create(invitation) => (None, invitation),
@@ -273,13 +292,18 @@ fn charge_open(
         };
         let before = before.and_then(|before| Hold::of(before, loaded.now));
         let after = Hold::of(after, loaded.now);
-        if before != after {
-            quotas.released.extend(before);
-            quotas.taken.extend(after);
+        let numbers = [before, after].map(|hold| hold.map_or(0, |hold| i64::from(hold.invitees)));
+        net += numbers[1] - numbers[0];
+        match (before, after) {
+            (Some(before), Some(after)) if before.open_until == after.open_until => {
+                quotas.resized.extend(Some(after).filter(|after| *after != before));
+            }
+            (before, after) => {
+                quotas.released.extend(before);
+                quotas.taken.extend(after);
+            }
         }
     }
-    let sum = |holds: &[Hold]| holds.iter().map(|hold| i64::from(hold.invitees)).sum::<i64>();
-    let net = sum(&quotas.taken) - sum(&quotas.released);
     let key = open_key(command.account());
     let period = Timestamp::from_micros(0);
     let QuotaCount { used, lapsed, .. } = loaded.quota(&key, period);
@@ -297,16 +321,24 @@ fn charge_open(
 fn charge_inviter(
     limit: u32,
     loaded: &Loaded,
-    (command, create, changes): (&Command, &CreateInvitation, &Changes),
+    (command, changes): (&Command, &Changes),
     quotas: &mut QuotaChanges,
 ) -> Result<(), Refusal> {
-    let invited = changes.invitations.iter().map(|change| match change {
-        Change::Create(invitation) => i64::from(invitees(invitation.recipients.len())),
-        Change::Update { .. } => 0,
-    });
-    let net: i64 = invited.sum();
+    let (net, inviting) = match changes.invitations.first() {
+        // A sync of an auto-join invites nobody.
+        Some(Change::Create(created)) if command.rules().create().is_some() => {
+            (i64::from(invitees(created.recipients.len())), created)
+        }
+        Some(Change::Update { invitation, .. }) => {
+            let Ok(before) = loaded.invitation(command.account(), invitation.id) else { return Ok(()) };
+            // Nobody is ever taken off the list of all recipients.
+            let added = invitation.recipients.len().saturating_sub(before.recipients.len());
+            (i64::try_from(added).unwrap_or(i64::MAX), before.as_ref())
+        }
+        Some(Change::Create(_)) | None => return Ok(()),
+    };
     if net > 0 {
-        let key = inviter_key(command.account(), &create.details, &command.actor);
+        let key = inviter_key(command.account(), &inviting.details, &command.actor);
         let period = day_of(loaded.now);
         let wait = period.later(DAY).since(loaded.now);
         check(PER_INVITER, limit, (loaded.quota(&key, period).used, net), Some(wait))?;

@@ -12,6 +12,7 @@ pub(crate) mod privacy;
 pub(crate) mod redemption;
 pub(crate) mod scopes;
 pub(crate) mod sizes;
+pub(crate) mod update;
 pub(crate) mod user;
 pub(crate) mod webhooks;
 

@@ -96,6 +96,9 @@ fn show_suppressed(loaded: &Loaded, changes: &mut Changes, (suppressed, sent): (
         {
             *mailed_count = mailed_count.saturating_sub(suppressed);
         }
+        if let Payload::Updated(updated) = &mut event.payload {
+            updated.mailed_count = updated.mailed_count.saturating_sub(suppressed);
+        }
     }
     let Some(Change::Create(about) | Change::Update { invitation: about, .. }) = changes.invitations.first_mut() else {
         return;

@@ -6,6 +6,10 @@ use uuid::Uuid;
 
 use super::rule::{FieldRule, Invalid};
 
+/// The most labels of an invitation, or variables of its mail.
+pub const MAX_ENTRIES: usize = 64;
+/// The most bytes that an object of the caller's own data may have as JSON.
+pub const MAX_JSON_BYTES: usize = 16 * 1024;
 /// The characters of a text that is only noted.
 const NOTED: usize = 300;
 

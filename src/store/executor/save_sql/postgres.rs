@@ -3,11 +3,11 @@
 use sea_orm::{DbBackend, EntityTrait};
 
 use super::erase::{erase_events, erase_messages, release_slots, remove_labels};
-use super::messages::{cancel_replaced, settle_deliveries};
+use super::messages::{cancel_removed, cancel_replaced, settle_deliveries};
 use super::quotas::charge;
 use super::{
-    KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, Part, delete_domains, insert, insert_events, set_mutable, take_slots,
-    update_acceptances, update_recipients, upsert_engagement,
+    KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, Part, SET_LABELS, delete_domains, delete_groups, insert, insert_events,
+    set_mutable, take_slots, update_acceptances, update_recipients, upsert_engagement,
 };
 use crate::store::sql::entity::{
     acceptance, autojoin_domain, event, invitation, invitation_group, label, outbox, recipient, request,
@@ -71,7 +71,7 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
             Part::Updates | Part::Slots | Part::DeliveryUpdates | Part::Unchanged | Part::Counts | Part::Events => {
                 continue;
             }
-            Part::Released | Part::Taken | Part::Quotas => continue,
+            Part::Released | Part::Taken | Part::Resized | Part::Quotas => continue,
             Part::Invitations => insert::<invitation::Entity>(&layout, *part, ""),
             Part::Labels => insert::<label::Entity>(&layout, *part, ""),
             Part::Recipients => insert::<recipient::Entity>(&layout, *part, ""),
@@ -87,6 +87,9 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
             Part::Replacing => cancel_replaced(&layout, replaces),
             Part::Freed => release_slots(&layout),
             Part::Unlabelled => remove_labels(&layout),
+            Part::Relabelled => insert::<label::Entity>(&layout, *part, SET_LABELS),
+            Part::Ungrouped => delete_groups(&layout),
+            Part::Removed => cancel_removed(&layout, replaces),
             Part::ErasedEvents => erase_events(&layout),
             Part::ErasedMessages => erase_messages(&layout),
         };

@@ -56,6 +56,7 @@ pub use requests::{KnownCall, WriteOnce};
 pub use sql::database::{ChangedLogins, ConnectFailure, ConnectProblem, Database, OpenError, Place, PostgresOptions};
 use sql::entity::{organization_grant, webhook_endpoint};
 pub use sql::error::StoreError;
+pub use sql::migration::online;
 use standby::Standby;
 pub use verifications::tries::{CodeTry, KeptCode, Tried};
 pub use verifications::{NewVerification, Requested};

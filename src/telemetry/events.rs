@@ -154,6 +154,8 @@ events! {
         "A migration was applied."
     MIGRATION_WAITS "migration.waits" [warn] (attempts)
         "A migration waits for a lock of another transaction; it is tried again."
+    MIGRATION_TURN "migration.turn" [info] ()
+        "Another process migrates; its end is waited for."
     SCHEMA_NEWER "schema.newer" [warn] (migrations)
         "A newer release has migrated the schema; this release continues to use it."
     SCHEMA_VERSION_UNREAD "schema.version_unread" [debug] (error)

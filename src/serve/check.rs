@@ -3,6 +3,7 @@
 //! It reads files and changes nothing. What a database or another server has to be asked for is not here.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 use super::{keys, use_ring};
 use crate::auth::authenticator::Authenticator;
@@ -14,6 +15,7 @@ use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::value::time::Ttl;
 use crate::mail::compose::check_templates;
 use crate::mail::transport::Transport;
+use crate::telemetry::traces;
 use crate::tls::ServerTls;
 
 /// Checks the values of a configuration that are used at a start.
@@ -41,6 +43,16 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
         let text = error.to_string();
         note(if text.starts_with("mail.locale") { "mail.locale" } else { "mail.templates" }, text);
     }
+    if let MailTransport::Directory(path) = &config.mail.transport
+        && let Some(file) = file_above(path)
+    {
+        note("mail.url", file);
+    }
+    if let StoreUrl::Sqlite(path) = &config.store.url
+        && let Some(file) = path.parent().and_then(file_above)
+    {
+        note("store.url", file);
+    }
     // A folder of messages is made when the service starts.
     if let (MailTransport::Smtp(_), Err(error)) = (&config.mail.transport, smtp(config)) {
         let field = if error.starts_with("mail.ca_file") { "mail.ca_file" } else { "mail.url" };
@@ -49,7 +61,16 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     if let Err((field, text)) = check_tls(config) {
         note(field, text);
     }
+    for (name, rule) in traces::check() {
+        note(name, rule.to_owned());
+    }
     if problems.is_empty() { Ok(()) } else { Err(config.refuse(problems)) }
+}
+
+/// Returns a text about what is in the place of a folder that the start would make.
+fn file_above(folder: &Path) -> Option<String> {
+    let existing = folder.ancestors().find(|path| path.exists())?;
+    (!existing.is_dir()).then(|| format!("{} is no folder", existing.display()))
 }
 
 /// Refuses a file of generated keys that cannot be used. A configured ring has been parsed with the configuration.

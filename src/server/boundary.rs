@@ -30,7 +30,6 @@ use super::admission::{Admission, admit, find_caller};
 use super::answer::{Answers, Keeping, Whole};
 use super::call_log::outcome::with_outcome;
 use super::call_log::refused::RefusedCallers;
-use super::call_log::trace_context::{TraceContext, TraceId};
 use super::call_log::{self, AnsweredCall, CallLog, Sizes};
 use super::deadline::Deadline;
 use super::in_flight::InFlight;
@@ -45,7 +44,7 @@ use crate::auth::refused_caller::RefusedCaller;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
-use crate::telemetry::traces;
+use crate::telemetry::traces::{self, TraceId};
 use call_metrics::CallMetrics;
 
 const PATH_PREFIX: &str = "/invitation.v1.";
@@ -193,8 +192,7 @@ impl Steps {
         let Peer { address, client, closing } = peer;
         let caller = find_caller(&self.authenticator, request.headers(), client.as_ref()).await;
         let traced = traces::Span::of_call(request.headers(), self.metrics.method(&path));
-        let trace_id = TraceContext::of(request.headers()).map(|trace| trace.trace_id);
-        let trace_id = trace_id.or_else(|| traced.trace_id().map(TraceId));
+        let trace_id = TraceId::of_caller(request.headers()).or_else(|| traced.trace_id());
         let span = call_log::span(known, caller.as_ref().ok(), trace_id, request.headers());
         let deadline = Deadline::of(request.headers(), self.rules.timeout);
         let streams = STREAMING_PATHS.contains(&path.as_str());

@@ -1,8 +1,8 @@
 //! The log of calls: the span whose fields every line of a call has, and the one line about its answer.
 
+mod correlation_id;
 pub(crate) mod outcome;
 pub(crate) mod refused;
-pub(crate) mod trace_context;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,11 +13,12 @@ use tonic::Code;
 use tracing::Span;
 use tracing::field::{Empty, display};
 
+use self::correlation_id::correlation_id;
 use self::outcome::{Outcome, code_name};
-use self::trace_context::{TraceId, correlation_id};
 use crate::auth::caller::Caller;
 use crate::config::LoggedCalls;
 use crate::telemetry::events::CALLS;
+use crate::telemetry::traces::TraceId;
 
 /// The duration from which on a call is slow, and always logged.
 pub(crate) const SLOW: Duration = Duration::from_secs(1);

@@ -156,6 +156,8 @@ events! {
         "A migration waits for a lock of another transaction; it is tried again."
     MIGRATION_TURN "migration.turn" [info] ()
         "Another process migrates; its end is waited for."
+    TRACES_LOST "traces.lost" [warn] (spans)
+        "The collector of traces did not take spans, which are lost; logged once in ten seconds at most."
     SCHEMA_NEWER "schema.newer" [warn] (migrations)
         "A newer release has migrated the schema; this release continues to use it."
     SCHEMA_VERSION_UNREAD "schema.version_unread" [debug] (error)
@@ -253,7 +255,7 @@ events! {
     DRAINING "server.draining" [info] (drain_timeout_ms)
         "The service takes no more connections, and calls have so long to end."
     DRAIN_CUT "server.drain_cut" [warn] ()
-        "Connections with calls are closed: the drain timeout has passed, or a second signal came."
+        "Connections with calls are closed: the drain timeout has passed, or SIGINT came during the drain."
     ENDED "server.ended" [info warn] ()
         "The service has ended; WARN if not in order."
     PROCESS_FAILED "process.failed" [error] (exit_code)

@@ -118,6 +118,7 @@ pub const FIELDS: &[Field] = &[
     ("signing", "number", "The id of the token key that signs."),
     ("signs_in_s", "number", "The seconds after which the first token key signs."),
     ("skipped", "number", "The number of keys of the issuer that cannot be used."),
+    ("spans", "number", "The spans of traces that were lost together."),
     ("submissions", "number", "The number of calls, or parts of calls."),
     ("table", "text", "The table of the database."),
     ("task", "text", "The name of the task."),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
+use super::folder;
 use super::report::Report;
 use crate::clock::Clock;
 use crate::commands::Exit;
@@ -129,9 +130,12 @@ async fn others(database: &Database, report: &mut Report) {
 
 /// Reports the state of the schema, and returns whether there is one that can be used.
 async fn schema(config: &Config, maintenance: &Maintenance, report: &mut Report) -> bool {
-    let states =
-        async { Ok::<_, StoreError>((maintenance.pending().await?, maintenance.newer().await.unwrap_or_default())) };
-    let (pending, newer) = match states.await {
+    let states = async {
+        let pending = maintenance.pending().await?;
+        let missing = if pending.is_empty() { maintenance.missing_tables().await? } else { Vec::new() };
+        Ok::<_, StoreError>((pending, missing, maintenance.newer().await.unwrap_or_default()))
+    };
+    let (pending, missing, newer) = match states.await {
         Ok(states) => states,
         Err(error) => {
             failed("schema", maintenance, error, report).await;
@@ -145,12 +149,15 @@ async fn schema(config: &Config, maintenance: &Maintenance, report: &mut Report)
         } else {
             report.problem("schema", Exit::Behind, format!("{names}: run `invitation-service migrate`"));
         }
+    } else if !missing.is_empty() {
+        let text = format!("lacks tables of this release ({}): restore a backup", missing.join(", "));
+        report.problem("schema", Exit::Failed, text);
     } else if newer.is_empty() {
         report.ok("schema", "is up to date");
     } else {
         report.ok("schema", format!("is newer than this release by {} migrations, which does no harm", newer.len()));
     }
-    pending.is_empty()
+    pending.is_empty() && missing.is_empty()
 }
 
 /// Compares the key ring with the keys that the database knows.
@@ -193,6 +200,10 @@ async fn keys(config: &Config, maintenance: &Maintenance, report: &mut Report) {
 
 async fn sqlite(config: &Config, path: &Path, report: &mut Report) {
     let shown = path.display();
+    folder::check("database", path.parent().unwrap_or(Path::new("")), report);
+    if report.has_problem("database") {
+        return;
+    }
     if !path.exists() {
         return report.ok("database", format!("{shown} is not there yet: the first start creates it"));
     }

@@ -18,6 +18,7 @@ pub(super) fn begin() {
     for counter in [&LOGIN_REFUSALS, &MAIL_SUPPRESSED, &LOG_LINES_DROPPED] {
         counter.begin([]);
     }
+    ["sent", "lost"].iter().for_each(|result| TRACE_SPANS.begin([*result]));
     GROUP_RETRIES_REASONS.iter().for_each(|reason| GROUP_RETRIES.begin([*reason]));
     for queue in ["mail", "webhook"] {
         ATTEMPT_RESULTS.iter().for_each(|result| ATTEMPTS.begin([queue, *result]));
@@ -90,6 +91,8 @@ table! {
         "The moment at which the present content of a file was put to work";
     Gauge CERTIFICATE_EXPIRY = "invitation_certificate_expiry_timestamp_seconds" []:
         "The end of the certificate that connections are served with";
+    Counter TRACE_SPANS = "invitation_trace_spans_total" [result]:
+        "Spans of traces that the collector took (`sent`) or not (`lost`)";
     Counter LOG_LINES_DROPPED = "invitation_log_lines_dropped_total" []:
         "Lines of the log that were lost because its reader was too slow";
     Gauge BUILD_INFO = "invitation_build_info" [version]:

@@ -7,6 +7,8 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use sea_orm_migration::SchemaManager;
 use tokio::time::sleep;
 
+use super::turn::DEALLOCATE;
+
 /// The number of pages of a table that one commit covers when values are filled in: some thousand rows.
 const PAGES: i64 = 64;
 
@@ -20,9 +22,8 @@ pub async fn create_index(manager: &SchemaManager<'_>, name: &str, on: &str) -> 
         return db.execute_unprepared(&format!("CREATE INDEX IF NOT EXISTS {name} {on}")).await.map(drop);
     }
     // A failed attempt leaves an index behind that has the name, costs every write, and serves no read.
-    let sql = "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid)";
-    let row = db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [name.into()])).await?;
-    if row.map_or(Ok(false), |row| row.try_get_by_index(0))? {
+    let invalid = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid";
+    if number(manager, invalid, name).await? > 0 {
         db.execute_unprepared(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await?;
     }
     db.execute_unprepared(&format!("CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} {on}")).await.map(drop)
@@ -60,7 +61,17 @@ pub async fn backfill(
 /// Returns the size of a table on PostgreSQL, in pages.
 async fn pages(manager: &SchemaManager<'_>, table: &str) -> Result<i64, DbErr> {
     let sql = "SELECT pg_relation_size(to_regclass($1)) / current_setting('block_size')::bigint";
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [table.into()]);
-    let row = manager.get_connection().query_one_raw(statement).await?;
+    number(manager, sql, table).await
+}
+
+/// Returns the number that PostgreSQL answers with. The connection of a pooler may have the name of the statement already, and may not
+/// keep it.
+async fn number(manager: &SchemaManager<'_>, sql: &str, name: &str) -> Result<i64, DbErr> {
+    let transaction = manager.begin().await?;
+    let db = transaction.get_connection();
+    db.execute_unprepared(DEALLOCATE).await?;
+    let row = db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [name.into()])).await?;
+    db.execute_unprepared(DEALLOCATE).await?;
+    transaction.commit().await?;
     Ok(row.map(|row| row.try_get_by_index::<Option<i64>>(0)).transpose()?.flatten().unwrap_or_default())
 }

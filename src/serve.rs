@@ -139,7 +139,8 @@ pub async fn run(
     let (deadline, drained) = listener::serve(listeners.grpc, boundary, in_flight, tls, &config.grpc, &shutdown).await;
 
     let finish = async {
-        // Its result is that of a task that was not cancelled and does not panic.
+        // A look at a database that does not answer would be waited for. A migration that is cut off goes on at the next start.
+        watch.abort();
         drop(watch.await);
         background.end().await;
         exporter.iter().for_each(Exporter::end_looks);

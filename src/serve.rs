@@ -68,7 +68,7 @@ use options::{networks, quotas, retention, schedules};
 
 pub use database::{open, wait_for};
 pub use error::ServeError;
-pub(crate) use keys::generated as generated_keys;
+pub(crate) use keys::{generated as generated_keys, read_generated};
 pub use listeners::Listeners;
 
 /// The end of the service.
@@ -88,7 +88,7 @@ pub async fn run(
     shutdown: Shutdown,
     listening: impl FnOnce(&Listeners),
 ) -> Result<Ended, ServeError> {
-    use_ring();
+    install_crypto_provider();
     // Nothing is noted where nobody can ask for it.
     let exporter = listeners.admin.is_some().then(Exporter::install);
     let jwt = config.jwt.clone().map(|jwt| (jwt::verifier(&jwt.entries, clock.clone()), jwt));
@@ -344,7 +344,7 @@ fn build_services(
 
 /// Makes ring the process's one provider of cryptography, before anything speaks TLS: libraries that are given the choice
 /// between several refuse to choose.
-fn use_ring() {
+fn install_crypto_provider() {
     // An error says that a provider is installed already, as in tests that serve several times.
     drop(rustls::crypto::ring::default_provider().install_default());
 }

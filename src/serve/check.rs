@@ -2,16 +2,14 @@
 //!
 //! It reads files and changes nothing. What a database or another server has to be asked for is not here.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{keys, use_ring};
+use super::{install_crypto_provider, keys};
 use crate::auth::authenticator::Authenticator;
 use crate::auth::client_certificate::ClientCertificates;
 use crate::auth::key_directory::KeyDirectory;
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config, ConfigError, MailTransport, Problem, StoreUrl};
-use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::value::time::Ttl;
 use crate::mail::compose::check_templates;
 use crate::mail::transport::Transport;
@@ -23,7 +21,7 @@ use crate::tls::ServerTls;
 /// # Errors
 /// All problems, each with its key and the layer that set it.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    use_ring();
+    install_crypto_provider();
     let mut problems = Vec::new();
     let mut note = |field: &str, text: String| {
         // The texts of some errors begin with the key.
@@ -78,12 +76,8 @@ fn check_generated_keys(config: &Config) -> Result<(), String> {
     let (None, StoreUrl::Sqlite(_), Some(path)) = (&config.token.keys, &config.store.url, keys::file(config)) else {
         return Ok(());
     };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => KeyRing::parse(text.trim()).map(drop).map_err(|error| format!("{}: {error}", path.display())),
-        // The start makes it, or says that it is lost: the database knows which.
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
-    }
+    // One that is not there is created at the start, or lost: the database knows which.
+    keys::read_generated(&path).map(drop)
 }
 
 fn check_credentials(config: &Config) -> Vec<String> {

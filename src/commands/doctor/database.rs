@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::commands::Exit;
 use crate::config::{Config, StoreUrl};
 use crate::domain::secret::key_ring::KeyRing;
-use crate::serve::{generated_keys, open};
+use crate::serve::{generated_keys, open, read_generated};
 use crate::store::{Database, Maintenance, Place, ServerFacts, StoreError};
 
 /// The longest that a server may take to connect.
@@ -174,8 +174,7 @@ async fn keys(config: &Config, maintenance: &Maintenance, report: &mut Report) {
             {
                 report.warning("keys", format!("{} can be read by others: chmod 600 {0}", path.display()));
             }
-            let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
-            text.and_then(|text| KeyRing::parse(text.trim()).map_err(|error| format!("{}: {error}", path.display())))
+            read_generated(&path).and_then(|ring| ring.ok_or_else(|| format!("{} is missing", path.display())))
         }
         // The configuration is refused without it.
         (None, StoreUrl::Postgres(_)) => return,
@@ -238,9 +237,6 @@ async fn failed(check: &'static str, maintenance: &Maintenance, error: StoreErro
         return;
     }
     let error = maintenance.explain(error).await;
-    let exit = match error {
-        StoreError::Unavailable(_) | StoreError::Slow => Exit::Unreachable,
-        _ => Exit::Failed,
-    };
+    let exit = if error.is_unreachable() { Exit::Unreachable } else { Exit::Failed };
     report.problem(check, exit, error.to_string());
 }

@@ -64,6 +64,7 @@ use crate::webhook::tester::WebhookTester;
 use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
 use crate::{nats, webhook};
 use keys::{check_keys, key_ring};
+use metrics::Observed;
 use options::{networks, quotas, retention, schedules};
 
 pub use database::{open, wait_for};
@@ -94,6 +95,7 @@ pub async fn run(
     let jwt = config.jwt.clone().map(|jwt| (jwt::verifier(&jwt.entries, clock.clone()), jwt));
     let verifier = jwt.as_ref().map(|(verifier, _)| verifier.clone());
     let (directory, asks) = KeyDirectory::new();
+    let (observed_jwt, observed_clock) = (verifier.clone(), clock.clone());
     let authenticator = Authenticator::new(&config.auth, directory.clone(), clock.clone())?.with_jwt(verifier);
     let OpenStore { store, ring, readiness, is_known } = Box::pin(build_store(&config, &clock)).await?;
     let drain = &shutdown.drain;
@@ -123,7 +125,16 @@ pub async fn run(
     let _end_of_probes = end_of_probes.clone().drop_guard();
     let in_flight = InFlight::default();
     if let (Some(admin), Some(exporter)) = (listeners.admin, &exporter) {
-        metrics::observe(exporter, &background, &store, &health_service, &in_flight);
+        let observed = Observed {
+            store: store.clone(),
+            authenticator: authenticator.clone(),
+            jwt: observed_jwt,
+            clock: observed_clock,
+            health: health_service.clone(),
+            in_flight: in_flight.clone(),
+            publishes: config.events.nats.is_some(),
+        };
+        metrics::observe(exporter, &background, observed);
         tokio::spawn(listener::admin::serve(admin, health_service, exporter.clone(), end_of_probes));
     }
     let open = if is_known { CancellationToken::new() } else { background.begin() };
@@ -143,7 +154,7 @@ pub async fn run(
         watch.abort();
         drop(watch.await);
         background.end().await;
-        exporter.iter().for_each(Exporter::end_looks);
+        exporter.iter().for_each(Exporter::clear_on_scrape);
         store.close().await;
     };
     tokio::select! {

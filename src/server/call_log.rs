@@ -76,7 +76,7 @@ impl CallLog {
     /// Logs the answer to a call, if it is to be logged.
     pub(crate) fn answered(&self, span: &Span, call: &AnsweredCall<'_>) {
         let AnsweredCall { outcome: Outcome { code, reason }, duration, peer, sizes } = call;
-        let Some(stands_for) = self.weigh(*code, *duration) else { return };
+        let Some(stands_for) = self.sample_weight(*code, *duration) else { return };
         // Whole microseconds: more digits are noise, and half of the line's length.
         let duration_ms = duration.as_micros() as f64 / 1_000.0;
         let (peer, reason, name) = (peer.map(display), reason.as_deref(), code_name(*code));
@@ -108,7 +108,7 @@ impl CallLog {
     }
 
     /// Returns the number of calls that the line of a call stands for; `None` if it has none.
-    fn weigh(&self, code: Code, duration: Duration) -> Option<u64> {
+    fn sample_weight(&self, code: Code, duration: Duration) -> Option<u64> {
         if is_problem(code) || duration >= SLOW {
             return Some(1);
         }
@@ -155,7 +155,7 @@ mod tests {
 
     fn weights(logged: LoggedCalls, calls: &[(Code, u64)]) -> Vec<Option<u64>> {
         let log = CallLog::new(logged);
-        calls.iter().map(|(code, millis)| log.weigh(*code, Duration::from_millis(*millis))).collect()
+        calls.iter().map(|(code, millis)| log.sample_weight(*code, Duration::from_millis(*millis))).collect()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The variables of OpenTelemetry. The library takes a default in place of a value that it cannot use, or fails at the first span, so
 //! they are checked before it reads them.
 
-use http::Uri;
+use url::Url;
 
 /// A variable that cannot be used, and what it has to be. Its value may have a credential and is never shown.
 pub(crate) type VariableProblem = (&'static str, &'static str);
@@ -90,11 +90,9 @@ fn check_by(variable: &impl Fn(&str) -> Option<String>) -> Vec<VariableProblem> 
 }
 
 fn is_endpoint(value: &str) -> bool {
-    let Ok(uri) = value.parse::<Uri>() else { return false };
-    let has_host = uri.host().is_some_and(|host| !host.is_empty());
-    has_host
-        && matches!(uri.scheme_str(), Some("http" | "https"))
-        && uri.authority().is_some_and(|a| !a.as_str().contains('@'))
+    let Ok(url) = Url::parse(value) else { return false };
+    let has_credential = !url.username().is_empty() || url.password().is_some();
+    matches!(url.scheme(), "http" | "https") && url.has_host() && !has_credential
 }
 
 fn are_headers(value: &str) -> bool {

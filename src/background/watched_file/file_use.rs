@@ -1,6 +1,7 @@
-//! Whether the content of a file that is followed is in use: counted, shown as a gauge, and logged if it is refused.
+//! The use of a file that is followed: it is counted, shown as a gauge, and logged if the file is refused.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
@@ -14,8 +15,8 @@ static UNUSABLE: Mutex<BTreeMap<&'static str, usize>> = Mutex::new(BTreeMap::new
 #[derive(Debug)]
 pub(crate) struct FileUse {
     setting: &'static str,
-    /// Whether the present content is in use; `None` before the first.
-    is_usable: Mutex<Option<bool>>,
+    /// The present content is in use.
+    is_usable: Mutex<bool>,
 }
 
 impl FileUse {
@@ -23,7 +24,7 @@ impl FileUse {
     pub(crate) fn new(setting: &'static str) -> Self {
         RELOADS.begin([setting, "read"]);
         RELOADS.begin([setting, "failed"]);
-        let file_use = Self { setting, is_usable: Mutex::new(None) };
+        let file_use = Self { setting, is_usable: Mutex::new(true) };
         set_usable(setting, 0, 0);
         file_use
     }
@@ -60,20 +61,20 @@ impl FileUse {
     }
 
     fn replace(&self, is_usable: bool) {
-        let before = self.state().replace(is_usable).unwrap_or(true);
+        let before = mem::replace(&mut *self.state(), is_usable);
         set_usable(self.setting, usize::from(before && !is_usable), usize::from(!before && is_usable));
     }
 
-    fn state(&self) -> MutexGuard<'_, Option<bool>> {
+    fn state(&self) -> MutexGuard<'_, bool> {
         self.is_usable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for FileUse {
-    /// Nobody follows the file any more, so its refusal is over.
+    /// The refusal of a file is over when nobody follows it any more.
     fn drop(&mut self) {
-        let was_unusable = self.state().take() == Some(false);
-        set_usable(self.setting, 0, usize::from(was_unusable));
+        let was_usable = *self.state();
+        set_usable(self.setting, 0, usize::from(!was_usable));
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct HealthService {
     ready: Arc<watch::Sender<Readiness>>,
 }
 
-/// Whether the services are ready, or the reason why not, which holds no secret.
+/// The readiness of the services, or the reason why they are not ready, which holds no secret.
 pub(crate) type Readiness = Result<(), String>;
 
 impl HealthService {

@@ -27,7 +27,7 @@ walled: ## The tests on PostgreSQL again, with the reader role of store.reader_r
 
 drill: ## Two replicas through a roll-out, outages and rotations of secrets: no call fails, and no write is lost
 	.ci/tools test
-	cargo build --locked
+	cargo build --locked --profile test
 	$(with_tools) .ci/drill "$${CARGO_TARGET_DIR:-target}/debug/invitation-service" --seconds 5
 
 instructions: ## Count the instructions of the benchmark's cases; none may take 5 % more than is recorded
@@ -53,7 +53,7 @@ lint: ## Format, clippy, proto, docs, dependencies, chart
 	helm/lint
 
 image: ## Run the binary in the empty root of the image, and list what it is made of (docs/image.md)
-	cargo build --locked
+	cargo build --locked --profile test
 	.ci/image "$${CARGO_TARGET_DIR:-target}/debug/invitation-service"
 	.ci/sbom "$${CARGO_TARGET_DIR:-target}/sbom"
 

@@ -2,7 +2,8 @@
 
     check-alerts.py PROMTOOL CASES RUNBOOK METRICS FOLDER RENDER...
 
-Each alert of the RENDERs fires in a case of CASES, says there what is written there, and does not at the series that are healthy; the
+Each alert of the RENDERs fires in a case of CASES, says there what is written there, and does not at the series that are healthy, which
+have every metric that it names; the
 RUNBOOK has a section of its name; rules and dashboards parse, and name no metric that METRICS has not. FOLDER is an empty one to work in.
 """
 
@@ -16,6 +17,8 @@ import yaml
 
 # Metrics of others: Prometheus itself, kube-state-metrics, the kubelet.
 FOREIGN = re.compile(r"^(up|kube_|kubelet_)")
+# A metric of an expression; one with a colon is recorded by a rule.
+NAME = re.compile(r"(?<![:\w])([a-z][a-z_0-9]+)\{")
 HISTOGRAM = re.compile(r"_(bucket|count|sum)$")
 
 
@@ -40,14 +43,18 @@ def selector_of(rules):
 
 def test_of(case, rule, selector):
     """A case as promtool has it."""
+    series = series_of(case["series"], selector)
+    if case.get("quiet"):
+        quiet = [{"eval_time": at, "alertname": case["alert"], "exp_alerts": []} for at in case["at"].split()]
+        return {"interval": "1m", "input_series": series, "alert_rule_test": quiet}
     labels = dict(re.findall(r'(\w+)="([^"]+)"', selector)) | case.get("labels", {}) if "own" not in case else case["own"]
     expected = {
         "exp_labels": labels | rule["labels"],
-        "exp_annotations": {"summary": case["summary"], "runbook_url": rule["annotations"]["runbook_url"]},
+        "exp_annotations": rule["annotations"] | {"summary": case["summary"]},
     }
     return {
         "interval": "1m",
-        "input_series": series_of(case["series"], selector),
+        "input_series": series,
         "alert_rule_test": [{"eval_time": case["at"], "alertname": case["alert"], "exp_alerts": [expected]}],
     }
 
@@ -66,7 +73,7 @@ def check_rules(promtool, cases, folder, path, before):
     file = folder / f"{pathlib.Path(path).stem}.rules.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": rules}]}))
     found = run(promtool, "check", "rules", str(file))
-    fired = {case["alert"] for case in cases["cases"]} & alerts.keys()
+    fired = {case["alert"] for case in cases["cases"] if not case.get("quiet")} & alerts.keys()
     tests = [test_of(case, alerts[case["alert"]], selector) for case in cases["cases"] if case["alert"] in alerts.keys() - before]
     quiet = [{"eval_time": "90m", "alertname": alert, "exp_alerts": []} for alert in alerts.keys() - before]
     tests.append({"interval": "1m", "input_series": series_of(cases["healthy"], selector), "alert_rule_test": quiet})
@@ -74,6 +81,10 @@ def check_rules(promtool, cases, folder, path, before):
     test.write_text(yaml.safe_dump({"rule_files": [file.name], "evaluation_interval": "1m", "tests": tests}))
     found += run(promtool, "test", "rules", str(test))
     found += [f"{alert} fires in no case" for alert in sorted(alerts.keys() - fired)]
+    healthy = {name.partition("{")[0] for name in cases["healthy"]}
+    for alert in sorted(alerts.keys() - before):
+        missing = set(NAME.findall(alerts[alert]["expr"])) - healthy
+        found += [f"{alert}: no healthy series of {name}, so its silence says nothing" for name in sorted(missing)]
     return found, set(alerts)
 
 
@@ -102,7 +113,7 @@ def unknown_metrics(paths, metrics):
     for path in paths:
         docs = load(path)
         for expression in [rule["expr"] for rule in rules_of(docs)] + list(dashboard_expressions(docs)):
-            used |= set(re.findall(r"(?<![:\w])([a-z][a-z_0-9]+)\{", expression))
+            used |= set(NAME.findall(expression))
     own = {name for name in used if not FOREIGN.match(name)}
     return [f"there is no metric {name} in {metrics.name}" for name in sorted(own) if name not in known and HISTOGRAM.sub("", name) not in known]
 

@@ -184,10 +184,14 @@ def settings(section):
             yield key, value
 
 
+def is_configured(container):
+    return any(variable["name"] == "INVITATION_CONFIG" for variable in container.get("env", []))
+
+
 def configuration(docs):
     """The configuration parses, is safe to serve on every address, and each file that it names is mounted."""
     for doc in docs:
-        if doc["kind"] not in WORKLOADS or "--config" not in pod(doc)["spec"]["containers"][0]["args"]:
+        if doc["kind"] not in WORKLOADS or not is_configured(pod(doc)["spec"]["containers"][0]):
             continue
         try:
             config = tomllib.loads(config_of(doc))

@@ -4,6 +4,7 @@ pub(crate) mod api_keys;
 pub(crate) mod backlog;
 pub mod event_feed;
 pub mod expiry;
+pub(crate) mod key_expiry;
 pub(crate) mod periodic_task;
 pub(crate) mod prune;
 pub mod sequencer;

@@ -40,7 +40,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, or not serving; 2 wrong arguments; 3 the configuration, or a file that it \
     names, cannot be used; 4 a database or server cannot be reached, or refuses the login; 5 the service ended before every call was \
-    answered; 6 the schema lacks migrations (migrate --check).";
+    answered; 6 the schema lacks migrations (migrate --check); 130 and 143 a command was ended by SIGINT or SIGTERM.";
 
 /// Everything the binary can do.
 #[derive(Debug, Subcommand)]
@@ -57,10 +57,10 @@ pub enum Command {
     Backup(BackupArgs),
     /// Ask a running server for its health; exit code 0 means SERVING, 1 that it does not serve, 4 that there is no answer.
     Health(HealthArgs),
-    /// Make an API key, in the database or for a file: prints it, once.
+    /// Create an API key, in the database or for a file: prints it, once.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
-    /// Make a key that signs invitation tokens, for token.keys.
+    /// Create a key that signs invitation tokens, for token.keys.
     TokenKey(TokenKeyArgs),
     /// Print the tombstones of erased people, one a line: keep them apart from the backups of the database.
     Erasures(ConfigArgs),
@@ -81,12 +81,12 @@ pub enum Command {
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
     /// TOML file that overrides the defaults.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "INVITATION_CONFIG")]
     pub config: Option<PathBuf>,
     /// Database, sqlite://FILE or postgres://...; a password given here is visible to other users of the machine.
     #[arg(long, value_name = "URL")]
     pub store_url: Option<SecretString>,
-    /// The log filter, such as info or info,invitation_service=debug.
+    /// The log filter, such as info or info,delivery=debug; docs/logs.md has the targets.
     #[arg(long, value_name = "FILTER")]
     pub log_level: Option<String>,
     /// Form of the log: auto, text or json.

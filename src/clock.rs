@@ -87,6 +87,13 @@ impl Clock {
         is_fresh.then(|| seen.carried_to(now))
     }
 
+    /// Returns the database's clock minus that of this machine, in microseconds; `None` before the database has returned a moment.
+    pub fn database_offset(&self) -> Option<i64> {
+        let Self::System(clock) = self else { return None };
+        let seen = clock.seen()?;
+        Some(seen.carried_to(Instant::now()).micros().saturating_sub(clock.machine().micros()))
+    }
+
     /// Learns the database's answer to a question that was asked at `asked`. A slow answer is less exact than a fast one
     /// that is still fresh, unless the database's clock was set anew.
     pub fn learn(&self, told: Timestamp, asked: Instant) {
@@ -152,8 +159,10 @@ mod tests {
         for skew in [-FIVE_MINUTES, FIVE_MINUTES] {
             let (clock, truth) = (Clock::skewed(skew), Clock::system().now());
             assert!(apart(&clock, truth) > FIVE_MINUTES - 1_000_000 && clock.database_now().is_none());
+            assert_eq!(clock.database_offset(), None);
             clock.learn(truth, Instant::now());
             assert!(apart(&clock, truth) < 1_000_000 && clock.database_now().is_some());
+            assert!((clock.database_offset().unwrap() + skew).abs() < 1_000_000, "the machine is off by the skew");
         }
     }
 

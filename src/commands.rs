@@ -12,6 +12,7 @@ mod failure;
 mod health;
 mod migrate;
 mod retire_key;
+mod runtime;
 mod serve;
 
 use std::process::ExitCode;
@@ -25,16 +26,33 @@ pub use failure::Failure;
 type Outcome = Result<Exit, Failure>;
 
 /// Runs a command, and says on the console or in the log why it failed.
-pub async fn run(command: Command) -> ExitCode {
+pub fn run(command: Command) -> ExitCode {
     let mut console = Console::of(&command);
-    let exit = match Box::pin(execute(command, &mut console)).await {
-        Ok(exit) => exit,
-        Err(failure) => {
-            console.fail(&failure);
-            failure.exit
-        }
+    let exit = match runtime::start() {
+        Ok(runtime) => runtime.run(run_until_signal(command, &mut console)),
+        Err(failure) => console.fail(&failure),
     };
     ExitCode::from(exit.code())
+}
+
+/// Runs a command. The service ends by itself when a signal says so, and every other command is ended.
+async fn run_until_signal(command: Command, console: &mut Console) -> Exit {
+    let handles_signals = matches!(command, Command::Serve(_));
+    let ended = tokio::select! {
+        // Boxed, since the compiler gives up on the layout of futures that are nested this deep.
+        outcome = Box::pin(execute(command, console)) => Ok(outcome),
+        exit = runtime::ended(), if !handles_signals => Err(exit),
+    };
+    match ended {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(failure)) => console.fail(&failure),
+        Err(exit) => {
+            if console.is_logged() {
+                console.fail(&Failure::new(exit, "a signal ended the command"));
+            }
+            exit
+        }
+    }
 }
 
 async fn execute(command: Command, console: &mut Console) -> Outcome {
@@ -49,12 +67,12 @@ async fn execute(command: Command, console: &mut Console) -> Outcome {
         Command::CheckConfig(args) => {
             let config = args.load()?;
             crate::serve::check::check(&config)?;
-            console.say(&config.redacted());
+            console.say(&config.redacted())?;
             Ok(Exit::Success)
         }
         Command::Health(args) => health::run(args, console).await,
         Command::ApiKey(ApiKeyCommand::Entry(args)) => {
-            console.say(&cli::api_key::entry(args, &Entropy::system()).map_err(Failure::of_arguments)?);
+            console.say(&cli::api_key::entry(args, &Entropy::system()).map_err(Failure::of_arguments)?)?;
             Ok(Exit::Success)
         }
         Command::ApiKey(ApiKeyCommand::Create(args)) => api_key::create(args, console).await,
@@ -62,7 +80,7 @@ async fn execute(command: Command, console: &mut Console) -> Outcome {
         Command::Completions(args) => client::generated(cli::generate::completions(&args)),
         Command::Man(args) => client::generated(cli::generate::man(&args)),
         Command::TokenKey(args) => {
-            console.say(&cli::token_key::run(&args, &Entropy::system()));
+            console.say(&cli::token_key::run(&args, &Entropy::system()))?;
             Ok(Exit::Success)
         }
     }

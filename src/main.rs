@@ -8,8 +8,6 @@ use invitation_service::{cli, commands};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    // Boxed, since the compiler gives up on the layout of futures that are nested this deep.
-    Box::pin(commands::run(cli::parse())).await
+fn main() -> ExitCode {
+    commands::run(cli::parse())
 }

@@ -65,11 +65,12 @@ use crate::webhook::tester::WebhookTester;
 use crate::webhook::worker::{WebhookWorker, WebhookWorkerOptions};
 use crate::{nats, webhook};
 use keys::{check_keys, key_ring};
+use metrics::Observed;
 use options::{networks, quotas, retention, schedules};
 
 pub use database::{open, wait_for};
 pub use error::ServeError;
-pub(crate) use keys::generated as generated_keys;
+pub(crate) use keys::{generated as generated_keys, read_generated};
 pub use listeners::Listeners;
 
 /// The end of the service.
@@ -89,12 +90,13 @@ pub async fn run(
     shutdown: Shutdown,
     listening: impl FnOnce(&Listeners),
 ) -> Result<Ended, ServeError> {
-    use_ring();
+    install_crypto_provider();
     // Nothing is noted where nobody can ask for it.
     let exporter = listeners.admin.is_some().then(Exporter::install);
     let jwt = config.jwt.clone().map(|jwt| (jwt::verifier(&jwt.entries, clock.clone()), jwt));
     let verifier = jwt.as_ref().map(|(verifier, _)| verifier.clone());
     let (directory, asks) = KeyDirectory::new();
+    let (observed_jwt, observed_clock) = (verifier.clone(), clock.clone());
     let authenticator = Authenticator::new(&config.auth, directory.clone(), clock.clone())?.with_jwt(verifier);
     let OpenStore { store, ring, readiness, is_known } = Box::pin(build_store(&config, &clock)).await?;
     let drain = &shutdown.drain;
@@ -124,7 +126,16 @@ pub async fn run(
     let _end_of_probes = end_of_probes.clone().drop_guard();
     let in_flight = InFlight::default();
     if let (Some(admin), Some(exporter)) = (listeners.admin, &exporter) {
-        metrics::observe(exporter, &background, &store, &health_service, &in_flight);
+        let observed = Observed {
+            store: store.clone(),
+            authenticator: authenticator.clone(),
+            jwt: observed_jwt,
+            clock: observed_clock,
+            health: health_service.clone(),
+            in_flight: in_flight.clone(),
+            publishes: config.events.nats.is_some(),
+        };
+        metrics::observe(exporter, &background, observed);
         tokio::spawn(listener::admin::serve(admin, health_service, exporter.clone(), end_of_probes));
     }
     let open = if is_known { CancellationToken::new() } else { background.begin() };
@@ -140,10 +151,11 @@ pub async fn run(
     let (deadline, drained) = listener::serve(listeners.grpc, boundary, in_flight, tls, &config.grpc, &shutdown).await;
 
     let finish = async {
-        // Its result is that of a task that was not cancelled and does not panic.
+        // A look at a database that does not answer would be waited for. A migration that is cut off goes on at the next start.
+        watch.abort();
         drop(watch.await);
         background.end().await;
-        exporter.iter().for_each(Exporter::end_looks);
+        exporter.iter().for_each(Exporter::clear_on_scrape);
         store.close().await;
     };
     tokio::select! {
@@ -346,7 +358,7 @@ fn build_services(
 
 /// Makes ring the process's one provider of cryptography, before anything speaks TLS: libraries that are given the choice
 /// between several refuse to choose.
-fn use_ring() {
+fn install_crypto_provider() {
     // An error says that a provider is installed already, as in tests that serve several times.
     drop(rustls::crypto::ring::default_provider().install_default());
 }

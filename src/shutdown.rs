@@ -32,7 +32,7 @@ impl Shutdown {
             while hang_up.recv().await.is_some() {
                 log_event!(
                     info,
-                    FILES_LOOKED_AT,
+                    RELOAD_REQUESTED,
                     "SIGHUP: the files that are read again when they change are looked at now"
                 );
                 files.send_modify(|number| *number = number.wrapping_add(1));

@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 pub use crate::domain::group::BatchMode;
 use crate::domain::secret::key_ring::KeyRing;
-use crate::telemetry::metrics::table::{COMMANDS_WAITING, CONNECTIONS, CONNECTIONS_MAX};
+use crate::telemetry::metrics::table::{COMMANDS_WAITING, CONNECTIONS, CONNECTIONS_MAX, STANDBY_IN_USE};
 pub use api_keys::followed::{ChangedKeys, FollowedKey};
 pub use api_keys::{ApiKeyChanged, ApiKeyCreated, ApiKeyName, ApiKeyQuery};
 pub use backup::{BackupError, back_up};
@@ -40,7 +40,7 @@ pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
 pub use maintenance::{Grants, Maintenance, PruneTurn, Pruned, Retention, ServerFacts};
 pub use organization_grants::{GrantCreated, GrantRefusal, OrganizationGrantQuery};
 pub use queue::ClaimLimit;
-pub use queue::backlog::QueueBacklog;
+pub use queue::backlog::{FollowerLag, QueueBacklog};
 pub(crate) use queue::last_served;
 pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;
@@ -57,6 +57,7 @@ pub use requests::{KnownCall, WriteOnce};
 pub use sql::database::{ChangedLogins, ConnectFailure, ConnectProblem, Database, OpenError, Place, PostgresOptions};
 use sql::entity::{organization_grant, suppression, webhook_endpoint};
 pub use sql::error::StoreError;
+pub use sql::migration::online;
 use standby::Standby;
 pub use suppressions::{SuppressionCreated, SuppressionQuery, SuppressionRefusal};
 pub use verifications::tries::{CodeTry, KeptCode, Tried};
@@ -156,6 +157,9 @@ impl Store {
     /// Sets the gauges of this process: its lanes and its connections.
     pub(crate) fn set_gauges(&self) {
         COMMANDS_WAITING.set_count(self.executor.waiting(), []);
+        if let Some(standby) = &self.standby {
+            STANDBY_IN_USE.set(f64::from(u8::from(standby.is_in_use())), []);
+        }
         for (name, pool) in self.database.pools() {
             let (open, idle, most) = pool.connections();
             CONNECTIONS.set_count(open.saturating_sub(idle), [name, "busy"]);

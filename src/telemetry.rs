@@ -103,11 +103,11 @@ fn is_own(target: &str) -> bool {
 /// rustls buffers, sea-orm statements with their values. An allow-list also holds for libraries added later. The name of a target is not
 /// enough for it: a library may choose any.
 fn ceiling() -> FilterFn<fn(&Metadata<'_>) -> bool> {
-    let is_below: fn(&Metadata<'_>) -> bool = |metadata| {
+    let is_enabled: fn(&Metadata<'_>) -> bool = |metadata| {
         let is_own = metadata.module_path().is_some_and(is_own_module) && is_own(metadata.target());
-        *metadata.level() <= if is_own { LevelFilter::TRACE } else { most_of_library(metadata) }
+        *metadata.level() <= if is_own { LevelFilter::TRACE } else { max_library_level(metadata) }
     };
-    filter_fn(is_below).with_max_level_hint(LevelFilter::TRACE)
+    filter_fn(is_enabled).with_max_level_hint(LevelFilter::TRACE)
 }
 
 fn is_own_module(path: &str) -> bool {
@@ -115,7 +115,7 @@ fn is_own_module(path: &str) -> bool {
 }
 
 /// Returns the most that a library may log.
-fn most_of_library(metadata: &Metadata<'_>) -> LevelFilter {
+fn max_library_level(metadata: &Metadata<'_>) -> LevelFilter {
     let target = metadata.target();
     // The end of a name is that of a module: a library beside it has its own ceiling.
     let is_within =

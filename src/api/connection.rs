@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::execute::{Api, Call};
 use super::parse::page::{self, InvitationPage};
 use super::parse::resend::Resend;
+use super::parse::update::Update;
 use super::parse::{filter, filter_labels};
 use super::requests::Named;
 use super::resource::parse_acceptance;
@@ -107,6 +108,16 @@ impl ConnectionInvitationService for ConnectionInvitations {
         let InvitationPage { shown: connection_invitations, next_page_token, .. } =
             page::invitations((&self.0, &call, &message), violations, query, false, show).await?;
         Ok(Response::new(pb::ListConnectionInvitationsResponse { connection_invitations, next_page_token }))
+    }
+
+    async fn update_connection_invitation(
+        &self,
+        request: Request<pb::UpdateConnectionInvitationRequest>,
+    ) -> Result<Response<pb::ConnectionInvitation>, Status> {
+        let (call, message, mut violations) = Call::of(request)?;
+        let update = message.to_update(&mut violations, Some(KIND), &call.caller);
+        let executed = self.0.execute(&call, &message, violations, update).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn revoke_connection_invitation(

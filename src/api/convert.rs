@@ -7,7 +7,6 @@ pub(super) mod shared;
 use std::sync::LazyLock;
 
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::recipient::Address;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::{Kind, PerKind};
 use crate::domain::value::time::Timestamp;
@@ -56,7 +55,7 @@ pub(crate) fn count(count: impl TryInto<i32>) -> i32 {
 
 /// Returns the address of an invitation with a single one; empty if there is none.
 pub(crate) fn only_address(invitation: &Invitation) -> String {
-    invitation.addresses().next().map(Address::original).unwrap_or_default().to_owned()
+    invitation.present_recipients().next().map(|only| only.address.original()).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

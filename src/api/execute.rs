@@ -361,7 +361,7 @@ fn of_kind(found: Option<Read<Invitation>>, kind: Option<Kind>) -> Result<Read<I
 /// Returns whether it is known that a command has created no invitation.
 pub(crate) fn invites_nobody(executed: &Result<Executed, ExecuteError>) -> bool {
     match executed {
-        Ok(executed) => !executed.created,
+        Ok(executed) => !executed.created && !executed.invited,
         Err(error) => matches!(error, ExecuteError::Refused(_)),
     }
 }

@@ -27,6 +27,7 @@ use super::parse::filter;
 use super::parse::invitation_filter::{invitation_filter, targets_in, view};
 use super::parse::page;
 use super::parse::resend::Resend;
+use super::parse::update::Update;
 use super::requests::Named;
 use super::resource::{InvitationName, parse_acceptance};
 use crate::domain::command::{Action, RevokeInvitation};
@@ -195,6 +196,16 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::DeclineInvitationsResponse>, Status> {
         let (call, message, violations) = Call::of(request)?;
         decline_invitations(&self.0, &call, &message, violations).await.map(Response::new)
+    }
+
+    async fn update_invitation(
+        &self,
+        request: Request<pb::UpdateInvitationRequest>,
+    ) -> Result<Response<pb::Invitation>, Status> {
+        let (call, message, mut violations) = Call::of(request)?;
+        let update = message.to_update(&mut violations, None, &call.caller);
+        let executed = self.0.execute(&call, &message, violations, update).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn revoke_invitation(

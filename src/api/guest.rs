@@ -12,6 +12,7 @@ use super::execute::{Api, Call};
 use super::parse::filter::email_part;
 use super::parse::page;
 use super::parse::resend::Resend;
+use super::parse::update::Update;
 use super::parse::{filter, filter_labels};
 use super::requests::Named;
 use crate::domain::command::{AcceptInvitation, Access, Action, RevokeInvitation, Target};
@@ -112,9 +113,7 @@ impl GuestInvitationService for GuestInvitations {
         request: Request<pb::UpdateGuestInvitationRequest>,
     ) -> Result<Response<pb::GuestInvitation>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let update = parse::update(&mut violations, &message);
-        let target = message.target(Some(KIND), &mut violations);
-        let update = target.map(|target| Action::UpdateGuest(update.of(target)));
+        let update = message.to_update(&mut violations, Some(KIND), &call.caller);
         let executed = self.0.execute(&call, &message, violations, update).await?;
         self.0.answer(&call, &executed)
     }

@@ -11,6 +11,7 @@ pub(super) mod on_conflict;
 pub(super) mod page;
 pub(super) mod resend;
 pub(super) mod shared;
+pub(super) mod update;
 pub(super) mod violations;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,6 @@ use violations::Violations;
 const MAX_EMAILS: usize = 1_000;
 /// The most labels of a filter.
 const MAX_FILTER_LABELS: usize = 8;
-const MAX_LABELS: usize = 64;
 const MAX_ROLES: usize = 50;
 
 /// Parses a time to live; an absent one is `None`.
@@ -80,6 +80,13 @@ pub(crate) fn keep_first<T: Ord + Clone>(values: &mut Vec<T>) {
     values.retain(|value| known.insert(value.clone()));
 }
 
+/// Refuses a new invitation that is archived.
+pub(crate) fn check_not_archived(violations: &mut Violations, field: &str, archived: Option<bool>) {
+    if archived == Some(true) {
+        violations.add(field, FieldRule::NotAllowed, "must not be set: a new invitation is not archived");
+    }
+}
+
 /// Parses roles.
 pub(crate) fn roles(violations: &mut Violations, field: &str, values: &[String]) -> Vec<String> {
     let mut roles = violations.each(field, values, MAX_ROLES, text::opaque_id);
@@ -114,7 +121,7 @@ pub(crate) fn labels(
     field: &str,
     labels: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    label_entries(violations, field, labels, MAX_LABELS)
+    limited_entries(violations, field, labels, text::label_value)
 }
 
 /// Parses the labels of a filter: each of them is a look-up of its own.
@@ -123,20 +130,26 @@ pub(crate) fn filter_labels(
     field: &str,
     labels: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    label_entries(violations, field, labels, MAX_FILTER_LABELS)
-}
-
-fn label_entries(
-    violations: &mut Violations,
-    field: &str,
-    labels: &BTreeMap<String, String>,
-    most: usize,
-) -> BTreeMap<String, String> {
-    if labels.len() > most {
-        violations.add(field, FieldRule::TooMany, &format!("must have at most {most} entries"));
+    if labels.len() > MAX_FILTER_LABELS {
+        let description = format!("must have at most {MAX_FILTER_LABELS} entries");
+        violations.add(field, FieldRule::TooMany, &description);
         return BTreeMap::new();
     }
     entries(violations, field, labels, text::label_value)
+}
+
+/// Parses the entries of a map that an invitation keeps.
+pub(crate) fn limited_entries(
+    violations: &mut Violations,
+    field: &str,
+    given: &BTreeMap<String, String>,
+    value_rule: impl Fn(&str) -> Result<String, Invalid>,
+) -> BTreeMap<String, String> {
+    if given.len() > text::MAX_ENTRIES {
+        violations.add(field, FieldRule::TooMany, "must have at most 64 entries");
+        return BTreeMap::new();
+    }
+    entries(violations, field, given, value_rule)
 }
 
 /// Parses the entries of a map. A violation names the key, if it is one.

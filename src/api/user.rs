@@ -11,6 +11,7 @@ use super::execute::{Api, Call};
 use super::parse::filter::email_part;
 use super::parse::page::{self, InvitationPage};
 use super::parse::resend::Resend;
+use super::parse::update::Update;
 use super::parse::{filter, filter_labels};
 use super::requests::Named;
 use crate::domain::command::{Action, DeleteInvitation, RevokeInvitation};
@@ -73,6 +74,16 @@ impl UserInvitationService for UserInvitations {
         let InvitationPage { shown: user_invitations, next_page_token, .. } =
             page::invitations((&self.0, &call, &message), violations, query, false, show).await?;
         Ok(Response::new(pb::ListUserInvitationsResponse { user_invitations, next_page_token }))
+    }
+
+    async fn update_user_invitation(
+        &self,
+        request: Request<pb::UpdateUserInvitationRequest>,
+    ) -> Result<Response<pb::UserInvitation>, Status> {
+        let (call, message, mut violations) = Call::of(request)?;
+        let update = message.to_update(&mut violations, Some(KIND), &call.caller);
+        let executed = self.0.execute(&call, &message, violations, update).await?;
+        self.0.answer(&call, &executed)
     }
 
     async fn revoke_user_invitation(

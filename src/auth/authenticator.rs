@@ -15,6 +15,7 @@ use super::refused_caller::{RefusalReason, RefusedCaller};
 use crate::clock::Clock;
 use crate::config::{ApiKeyEntry, AuthConfig};
 use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 
 /// The account of callers without credentials, which only a loopback address allows.
 const OPEN_ACCOUNT: &str = "default";
@@ -61,6 +62,28 @@ impl Key {
         } else {
             Ok(self.caller.clone())
         }
+    }
+}
+
+/// The API key that ends next.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NextExpiry {
+    pub(crate) expires_at: Timestamp,
+    pub(crate) account: String,
+    pub(crate) api_key: String,
+}
+
+impl NextExpiry {
+    /// Returns the one of these callers that ends next after a moment.
+    pub(super) fn among<'a>(callers: impl Iterator<Item = &'a Caller>, now: Timestamp) -> Option<Self> {
+        let ending = callers.filter_map(|caller| Some((caller.expires_at.filter(|at| *at > now)?, caller)));
+        let next = ending.min_by(|(one, a), (other, b)| (one, &a.account, &a.name).cmp(&(other, &b.account, &b.name)));
+        let of = |(expires_at, caller): (Timestamp, &Caller)| Self {
+            expires_at,
+            account: caller.account.as_str().to_owned(),
+            api_key: caller.name.clone(),
+        };
+        next.map(of)
     }
 }
 
@@ -146,6 +169,16 @@ impl Authenticator {
                 }
             }
         }
+    }
+
+    /// Returns the API key that ends next after a moment: of those of the file, and of those of the database that were used within a
+    /// day of it.
+    pub(crate) fn next_expiry(&self, now: Timestamp) -> Option<NextExpiry> {
+        let Mode::ApiKeys(keys, directory, _) = self.0.as_ref() else { return None };
+        let of_database = directory.next_expiry(now);
+        let keys = keys.read().unwrap_or_else(PoisonError::into_inner);
+        let of_file = NextExpiry::among(keys.by_hash.values().map(|key| &key.caller), now);
+        of_file.into_iter().chain(of_database).min()
     }
 
     fn keys_of_file(&self) -> Option<RwLockReadGuard<'_, Keys>> {

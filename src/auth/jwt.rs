@@ -14,6 +14,7 @@ mod verified;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -82,6 +83,11 @@ impl JwtVerifier {
     /// Returns the issuers.
     pub(crate) fn issuers(&self) -> Vec<Arc<Issuer>> {
         self.0.issuers.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Returns the age of the oldest keys among those that are fetched from a URL; `None` if none are.
+    pub(crate) fn age_of_fetched_keys(&self) -> Option<Duration> {
+        self.issuers().iter().filter_map(|issuer| issuer.keys.age()).max()
     }
 
     /// Puts the keys of an issuer to work, and returns whether they are others than before. Tokens that were verified by the

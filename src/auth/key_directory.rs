@@ -15,13 +15,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use super::authenticator::has_expired;
+use super::authenticator::{NextExpiry, has_expired};
 use super::caller::{Caller, Credential};
 use super::permission::Permission;
 use super::refused_caller::{RefusalReason, RefusedCaller};
 use crate::clock::Clock;
 use crate::domain::api_key::ApiKeyRecord;
 use crate::domain::value::text::AccountId;
+use crate::domain::value::time::Timestamp;
 
 /// The most keys that are kept in memory.
 const MAX_KNOWN: usize = 100_000;
@@ -34,6 +35,9 @@ const MAX_WAITING: usize = 1_024;
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// The time for which known keys are accepted while the database cannot be asked whether they changed.
 const MAX_STALE: Duration = Duration::from_secs(600);
+
+/// The hours for which a key that was used counts as one in use.
+const USED_HOURS: i64 = 24;
 
 /// The hash of a key.
 pub type KeyHash = [u8; 32];
@@ -195,6 +199,14 @@ impl KeyDirectory {
     /// Sets the present hour.
     pub(crate) fn set_hour(&self, hour: i64) {
         self.0.hour.store(hour, Ordering::Relaxed);
+    }
+
+    /// Returns the key that ends next after a moment, of those that were used within a day before it.
+    pub(super) fn next_expiry(&self, now: Timestamp) -> Option<NextExpiry> {
+        let since = now.micros() / HOUR - USED_HOURS;
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        let in_use = known.keys.values().filter(|key| !key.is_revoked && key.used.load(Ordering::Relaxed) >= since);
+        NextExpiry::among(in_use.map(|key| &key.caller), now)
     }
 
     /// Returns the position up to which changes are known.

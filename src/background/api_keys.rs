@@ -69,7 +69,7 @@ async fn follow(
     stop: CancellationToken,
 ) {
     let notified = Some(store.notifications().subscribe(Topic::ApiKey));
-    let task = PeriodicTask { name: "API keys", notified, gather: Duration::ZERO, interval: POLL_INTERVAL, stop };
+    let task = PeriodicTask { name: "api_keys", notified, gather: Duration::ZERO, interval: POLL_INTERVAL, stop };
     let has_begun = AtomicBool::new(false);
     task.run(|| async {
         directory.set_hour(clock.now().micros() / HOUR);
@@ -110,7 +110,7 @@ async fn look(
     if last < known {
         log_event!(
             warn,
-            API_KEYS_WENT_BACK,
+            API_KEYS_ROLLED_BACK,
             "the API keys are older than they were, as after a restore: all are read again when they are used"
         );
         directory.restart_at(last);
@@ -143,7 +143,7 @@ async fn answer(store: &Store, directory: &KeyDirectory, Asks(mut asks): Asks, m
         let found = timeout(ASK_LIMIT, find(store, directory, &hashes)).await;
         let found = found.unwrap_or(Err(StoreError::Slow));
         if let Err(error) = &found {
-            log_limiter.warn("API keys", error);
+            log_limiter.warn("api_keys", error);
         }
         for ask in waiting.into_values().flatten() {
             let answer = found
@@ -176,13 +176,8 @@ fn found(key: FollowedKey) -> FoundKey {
 
 /// Notes in which hour keys were used.
 async fn note_uses(store: &Store, directory: &KeyDirectory, clock: &Clock, stop: CancellationToken) {
-    let task = PeriodicTask {
-        name: "uses of API keys",
-        notified: None,
-        gather: Duration::ZERO,
-        interval: NOTE_INTERVAL,
-        stop,
-    };
+    let task =
+        PeriodicTask { name: "api_key_uses", notified: None, gather: Duration::ZERO, interval: NOTE_INTERVAL, stop };
     task.run(|| async {
         let mut used = directory.take_used();
         if used.is_empty() {

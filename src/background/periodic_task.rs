@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::log_limiter::LogLimiter;
+use crate::telemetry::metrics::table::TASK_FAILURES;
 
 /// The time that a tick may take before it counts as failed.
 const TICK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,7 +42,7 @@ pub(crate) enum TickResult {
 /// A task that runs in ticks.
 #[derive(Debug)]
 pub(crate) struct PeriodicTask {
-    /// The name of the task in the log.
+    /// The name of the task in the log and in metrics.
     pub(crate) name: &'static str,
     /// Notifies the task of work; `None` if only time does.
     pub(crate) notified: Option<watch::Receiver<()>>,
@@ -57,6 +58,7 @@ impl PeriodicTask {
     /// Runs ticks until stopped. A tick that fails or panics does not keep the next from being run.
     pub(crate) async fn run<E: Display, F: Future<Output = Result<TickResult, E>>>(self, mut tick: impl FnMut() -> F) {
         let Self { name, mut notified, gather, interval, stop } = self;
+        TASK_FAILURES.begin([name]);
         let work = async {
             let mut log_limiter = LogLimiter::default();
             let mut others = Others(None);
@@ -64,7 +66,7 @@ impl PeriodicTask {
                 let began = Instant::now();
                 let result = timeout(TICK_TIMEOUT, AssertUnwindSafe(tick()).catch_unwind().map(Result::ok)).await;
                 if others.are_stuck(&result) {
-                    log_limiter.warn(name, &"another process has held the lock for seconds");
+                    log_limiter.log(name, &"another process has held the lock for seconds");
                 }
                 let wait = match result {
                     Ok(Some(Ok(TickResult::More))) => continue,
@@ -75,6 +77,7 @@ impl PeriodicTask {
                         Some(FAILURE_PAUSE)
                     }
                     Ok(None) => {
+                        TASK_FAILURES.count([name]);
                         log_event!(error, TASK_PANICKED, task = name, "a task in the background panicked");
                         Some(FAILURE_PAUSE)
                     }

@@ -4,6 +4,8 @@
 //! looks in a row have found them, so that nobody works with half of what is being written. Files that belong together, such as a
 //! certificate and its key, are looked at together. SIGHUP, or a server that refuses a login, makes everybody look at once.
 
+pub(crate) mod file_use;
+
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -20,9 +22,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::periodic_task::{PeriodicTask, TickResult};
-use crate::clock::Clock;
-use crate::telemetry::metrics::seconds;
-use crate::telemetry::metrics::table::{FILE_READ, RELOADS};
+use file_use::FileUse;
 
 /// The interval between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -134,27 +134,44 @@ fn stamp(metadata: &Metadata) -> Stamp {
     (metadata.dev(), metadata.ino(), metadata.len(), (metadata.ctime(), metadata.ctime_nsec()))
 }
 
+/// The use of a content that was handed out.
+pub(crate) enum Used {
+    /// It is in use from now on.
+    Now,
+    /// It is in use, or refused, later: whoever takes it notes which.
+    Later,
+}
+
 /// Hands each new content of a file to `apply` until stopped. One that cannot be used is logged once, and the one before stays
-/// at work.
+/// in use. `setting` is one of [`FILES`](crate::telemetry::metrics::files::FILES).
 pub(crate) async fn run(
-    name: &'static str,
+    setting: &'static str,
     path: PathBuf,
     follow: Follow,
     apply: impl Fn(&Content) -> Result<(), String> + Send + Sync,
 ) {
-    run_together(name, vec![path], follow, |contents| contents.iter().try_for_each(&apply)).await;
+    run_together(setting, vec![path], follow, |contents| contents.iter().try_for_each(&apply)).await;
 }
 
 /// Hands the contents of files that belong together to `apply`, in the order of the paths, when one of them has changed.
 pub(crate) async fn run_together(
-    name: &'static str,
+    setting: &'static str,
     paths: Vec<PathBuf>,
     follow: Follow,
     apply: impl Fn(&[Content]) -> Result<(), String> + Send + Sync,
 ) {
+    run_noted(&FileUse::new(setting), paths, follow, |contents| apply(contents).map(|()| Used::Now)).await;
+}
+
+/// As [`run_together`], for contents of which it is known only later whether they can be used.
+pub(crate) async fn run_noted(
+    file_use: &FileUse,
+    paths: Vec<PathBuf>,
+    follow: Follow,
+    apply: impl Fn(&[Content]) -> Result<Used, String> + Send + Sync,
+) {
     let Follow { stop, mut asked } = follow;
-    RELOADS.begin([name, "failed"]);
-    let file = names(&paths);
+    let (name, file) = (file_use.setting(), names(&paths));
     let watched = Arc::new(Mutex::new(WatchedFiles::new(paths)));
     let times = AtomicU32::new(*asked.borrow());
     let requests = Mutex::new(asked.clone());
@@ -180,10 +197,10 @@ pub(crate) async fn run_together(
             if first.is_none() {
                 sleep(ASKED_INTERVAL).await;
             } else {
-                use_found(name, &file, first, &apply);
+                use_found(file_use, &file, first, &apply);
             }
         }
-        use_found(name, &file, look(&watched, None).await?, &apply);
+        use_found(file_use, &file, look(&watched, None).await?, &apply);
         Ok::<_, JoinError>(TickResult::Done)
     };
     tokio::select! {
@@ -195,18 +212,6 @@ pub(crate) async fn run_together(
 /// Returns the names of files for the log.
 pub(crate) fn names(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// Logs that a file that changed cannot be used.
-pub(crate) fn warn(name: &'static str, file: &str, problem: &str) {
-    log_event!(
-        warn,
-        FILE_REFUSED,
-        task = name,
-        file,
-        problem,
-        "a file that changed cannot be used; what it had before stays at work"
-    );
 }
 
 /// The contents of files, or the reason why they cannot be read; `None` if there is nothing new.
@@ -226,21 +231,16 @@ async fn look(watched: &Arc<Mutex<WatchedFiles>>, ask: Option<bool>) -> Result<L
     .await
 }
 
-fn use_found(name: &'static str, file: &str, found: Look, apply: &impl Fn(&[Content]) -> Result<(), String>) {
+fn use_found(file_use: &FileUse, file: &str, found: Look, apply: &impl Fn(&[Content]) -> Result<Used, String>) {
     let used = match found {
         None => return,
         Some(Ok(contents)) => apply(&contents),
         Some(Err(problem)) => Err(problem),
     };
     match used {
-        Ok(()) => {
-            RELOADS.count([name, "read"]);
-            FILE_READ.set(seconds(Clock::system().now().micros()), [name]);
-        }
-        Err(problem) => {
-            RELOADS.count([name, "failed"]);
-            warn(name, file, &problem);
-        }
+        Ok(Used::Now) => file_use.note_used(),
+        Ok(Used::Later) => {}
+        Err(problem) => file_use.note_refused(file, &problem),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `api-key`: makes a key and the entry, or the record, that lets it in.
 //!
 //! The key is in the returned value only. `api-key entry` returns or adds the entry, which has its hash; the record of `api-key
-//! create` is written by `main`.
+//! create` is written by `src/commands/api_key.rs`.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

@@ -17,6 +17,10 @@ pub enum Exit {
     Cut,
     /// The schema lacks migrations of this release.
     Behind,
+    /// SIGINT ended a command other than `serve`.
+    Interrupted,
+    /// SIGTERM ended a command other than `serve`.
+    Terminated,
 }
 
 impl Exit {
@@ -30,6 +34,9 @@ impl Exit {
             Self::Unreachable => 4,
             Self::Cut => 5,
             Self::Behind => 6,
+            // The codes that shells show for a process which a signal has ended.
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) async fn create(args: CreateApiKeyArgs, console: &mut Console) -> Out
     }
     let span = tracing::info_span!("cli", account = account.as_str(), caller = record.creator);
     span.in_scope(|| audit(KeyEvent::Created, &record));
-    console.say(secret.expose());
+    let otherwise = format!("the key {} was created and nobody has it: revoke it", record.key_id);
+    console.say_once(secret.expose(), &otherwise)?;
     Ok(Exit::Success)
 }

@@ -32,6 +32,6 @@ pub(super) async fn run(args: BackupArgs, console: &Console) -> Outcome {
         (false, None) if config.token.keys.is_none() => "it has no keys yet, which the first start creates".to_owned(),
         (false, None) => "its keys are those of token.keys: keep a copy of them too".to_owned(),
     };
-    console.say(&format!("copied {} to {} ({bytes} bytes, checked); {keys}", database.display(), file.display()));
+    console.say(&format!("copied {} to {} ({bytes} bytes, checked); {keys}", database.display(), file.display()))?;
     Ok(Exit::Success)
 }

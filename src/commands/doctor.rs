@@ -1,8 +1,10 @@
 //! `doctor`: checks the configuration and everything that it leads to, and says what to do about each problem.
 //!
-//! It changes nothing, and needs no running service. On SQLite it reads the file beside the service that has it open.
+//! It changes nothing but for files that it writes and removes where the service writes, and needs no running service. On SQLite it reads
+//! the file beside the service that has it open.
 
 mod database;
+mod folder;
 mod neighbours;
 mod report;
 
@@ -22,7 +24,7 @@ pub(super) async fn run(args: DoctorArgs, console: &Console) -> Outcome {
         Ok(config) => examine(config, &mut report).await,
         Err(error) => refuse(&mut report, error),
     }
-    console.say(&if json { report.json() } else { report.text() });
+    console.say(&if json { report.json() } else { report.text() })?;
     Ok(report.exit())
 }
 

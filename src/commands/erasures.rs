@@ -10,8 +10,13 @@ use crate::serve::erasures;
 pub(super) async fn list(args: ConfigArgs, console: &mut Console) -> Outcome {
     let config = args.load()?;
     console.start_log(&config.log)?;
-    erasures::list(&config.store, Clock::system(), |line| console.say(&line)).await?;
-    Ok(Exit::Success)
+    let mut printed = Ok(());
+    let print = |line: String| {
+        printed = console.say(&line);
+        printed.is_ok()
+    };
+    erasures::list(&config.store, Clock::system(), print).await?;
+    printed.map(|()| Exit::Success)
 }
 
 /// Erases people again after a restore. On SQLite the service has to be stopped, since the file has one process at a time.
@@ -26,7 +31,7 @@ pub(super) async fn again(args: EraseAgainArgs, console: &mut Console) -> Outcom
         None => String::new(),
     };
     let report = erasures::again(&config, &Clock::system(), &text).await?;
-    console.say(&report.to_string());
+    console.say(&report.to_string())?;
     if report.is_complete() {
         Ok(Exit::Success)
     } else {

@@ -40,18 +40,7 @@ impl From<ConfigError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let exit = match error {
-            StoreError::Unavailable(_) | StoreError::Slow => Exit::Unreachable,
-            StoreError::Conflict
-            | StoreError::Locked
-            | StoreError::Busy
-            | StoreError::Crowded
-            | StoreError::Encoding(_)
-            | StoreError::Forbidden(_)
-            | StoreError::Role(_)
-            | StoreError::Refused(_)
-            | StoreError::Corrupt { .. } => Exit::Failed,
-        };
+        let exit = if error.is_unreachable() { Exit::Unreachable } else { Exit::Failed };
         Self::new(exit, error.to_string())
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::health::{AskError, ask};
 pub(super) async fn run(args: HealthArgs, console: &Console) -> Outcome {
     match ask(args).await {
         Ok(()) => {
-            console.say("SERVING");
+            console.say("SERVING")?;
             Ok(Exit::Success)
         }
         Err(AskError::Arguments(text)) => Err(Failure::new(Exit::Usage, text)),

@@ -23,15 +23,15 @@ pub(super) async fn run(args: MigrateArgs, console: &mut Console) -> Outcome {
         };
         database.close().await;
         if pending.is_empty() {
-            console.say("the schema is up to date");
+            console.say("the schema is up to date")?;
             return Ok(Exit::Success);
         }
-        console.say(&format!("pending: {}", pending.join("\npending: ")));
+        console.say(&format!("pending: {}", pending.join("\npending: ")))?;
         return Ok(Exit::Behind);
     }
     maintenance.migrate().await?;
     maintenance.warn_of_newer_schema().await?;
     database.close().await;
-    console.say("the schema is up to date");
+    console.say("the schema is up to date")?;
     Ok(Exit::Success)
 }

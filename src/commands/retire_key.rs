@@ -21,6 +21,6 @@ pub(super) async fn run(args: RetireKeyArgs, console: &mut Console) -> Outcome {
     if !retired? {
         return Err(Failure::new(Exit::Failed, format!("the database knows no key {id}")));
     }
-    console.say(&format!("key {id} is retired: take it out of token.keys"));
+    console.say(&format!("key {id} is retired: take it out of token.keys"))?;
     Ok(Exit::Success)
 }

@@ -13,6 +13,9 @@ use crate::telemetry::traces;
 
 /// Runs the service.
 pub(super) async fn run(args: ServeArgs, console: &mut Console) -> Outcome {
+    // First of all: a signal that comes before would end the process.
+    let shutdown = Shutdown::on_signals()
+        .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be received: {error}")))?;
     let config = args.load()?;
     console.start_log(&config.log)?;
     // One line like any other; the message of a panic may quote a value, so only the place is logged.
@@ -22,8 +25,6 @@ pub(super) async fn run(args: ServeArgs, console: &mut Console) -> Outcome {
     }));
     check(&config)?;
     let _traces = traces::init().map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
-    let shutdown = Shutdown::on_signals()
-        .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be received: {error}")))?;
     let listeners = Listeners::bind(&config).await.map_err(|text| Failure::new(Exit::Configuration, text))?;
     let hint = hint(&config);
     if config.grpc.tls.is_none() && !config.grpc.is_on_loopback() {
@@ -39,7 +40,8 @@ pub(super) async fn run(args: ServeArgs, console: &mut Console) -> Outcome {
         let address = address(&listeners.grpc);
         log_event!(info, LISTENING, address, version = env!("CARGO_PKG_VERSION"), "listening");
         if let Some(hint) = hint {
-            console.say(&hint.replace("ADDRESS", &address));
+            // The service needs nobody who reads it.
+            drop(console.say(&hint.replace("ADDRESS", &address)));
         }
     };
     match serve::run(config, listeners, Clock::system(), shutdown, listening).await? {

@@ -16,27 +16,28 @@ mod settle_delivery;
 mod sync_autojoin;
 #[cfg(test)]
 mod tests;
-mod update_guest;
+mod update;
 mod verify_email;
 
 use uuid::Uuid;
 
 use super::delivery::reminder::Schedules;
 use super::invitation::refusal::Refusal;
-use super::kind::{Kind, Lifetime};
+use super::kind::Kind;
 use super::secret::token::Claims;
 use super::value::id::{IdSeed, InvitationId};
-use super::value::rule::{FieldRule, Invalid};
 use super::value::text::AccountId;
-use super::value::time::{Timestamp, Ttl};
+use super::value::time::Timestamp;
 use crate::domain::decide::{Context, Decided};
 use crate::domain::group::loaded::{Loaded, Rivals};
 use crate::domain::invitation::Invitation;
+use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::reach::Reach;
 use crate::domain::value::grantable_roles::GrantableRoles;
 
 pub use super::decide::request::{REMEMBERED_FOR, Request, RequestKey};
 pub use super::group::read_set::{OpenSearch, ReadSet};
+pub use super::kind::lifetime::{Expiry, ExpiryTime};
 pub use accept::AcceptInvitation;
 pub use create::{CreateInvitation, CreateOutcome, OnConflict};
 pub use decline::{DeclineInvitation, is_declinable};
@@ -50,7 +51,8 @@ pub use resend::ResendInvitation;
 pub use revoke::RevokeInvitation;
 pub use settle_delivery::SettleDelivery;
 pub use sync_autojoin::SyncAutojoin;
-pub use update_guest::{FixedFields, UpdateGuestInvitation};
+pub(in crate::domain) use update::GIVING_FIELDS;
+pub use update::{DEFAULT_SOURCE, Fixed, FixedField, JsonUpdate, KeptText, MapUpdate, UpdateInvitation, UpdatedFields};
 pub use verify_email::VerifyEmail;
 
 /// An action for one caller.
@@ -89,8 +91,8 @@ pub enum Action {
     VerifyEmail(VerifyEmail),
     /// Records what is known of a connection that an acceptor created.
     RecordCreatedConnection(RecordCreatedConnection),
-    /// Updates the caller-set fields of a guest invitation.
-    UpdateGuest(UpdateGuestInvitation),
+    /// Updates the fields and the recipients of an invitation.
+    Update(Box<UpdateInvitation>),
     /// Hides a user invitation from its own service.
     Delete(DeleteInvitation),
     /// Sets the domains whose addresses join a scope by themselves.
@@ -117,7 +119,7 @@ impl Action {
             | Self::RecordEngagement(_)
             | Self::VerifyEmail(_)
             | Self::RecordCreatedConnection(_)
-            | Self::UpdateGuest(_)
+            | Self::Update(_)
             | Self::Delete(_)
             | Self::SyncAutojoin(_)
             | Self::SettleDelivery(_)
@@ -139,43 +141,6 @@ pub struct Target {
     pub hides_deleted: bool,
     /// The etag it must have.
     pub etag: Option<String>,
-}
-
-/// The expiry that a command sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expiry {
-    /// The moment, as far as the caller knows it.
-    pub time: ExpiryTime,
-    /// The path of the field that holds it.
-    pub field: &'static str,
-}
-
-/// The moment of an expiry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExpiryTime {
-    /// The invitation never expires.
-    Never,
-    /// A duration after the decision.
-    After(Ttl),
-    /// A moment, which has to be in the future at the decision.
-    At(Timestamp),
-}
-
-impl Expiry {
-    /// Returns the moment of expiry for a decision at `now`, `None` for never. Refuses one that the kind does not allow.
-    pub fn at(self, now: Timestamp, lifetime: &Lifetime) -> Result<Option<Timestamp>, Refusal> {
-        let Self { time, field } = self;
-        lifetime.check(time).map_err(|invalid| Refusal::InvalidField { field, invalid })?;
-        match time {
-            ExpiryTime::Never => Ok(None),
-            ExpiryTime::After(ttl) => Ok(Some(now.plus(ttl))),
-            ExpiryTime::At(at) if at > now && at <= now.plus(lifetime.longest) => Ok(Some(at)),
-            ExpiryTime::At(_) => {
-                let invalid = Invalid::new(FieldRule::OutOfRange, lifetime.time_rule);
-                Err(Refusal::InvalidField { field, invalid })
-            }
-        }
-    }
 }
 
 /// The access of a recipient to the invitation: by link or by name.
@@ -241,7 +206,7 @@ impl Command {
             Action::RecordEngagement(record) => record,
             Action::VerifyEmail(verify) => verify,
             Action::RecordCreatedConnection(record) => record,
-            Action::UpdateGuest(update) => update,
+            Action::Update(update) => update.as_ref(),
             Action::Delete(delete) => delete,
             Action::SyncAutojoin(sync) => sync.as_ref(),
             Action::SettleDelivery(settle) => settle,
@@ -270,7 +235,7 @@ impl Command {
             | Action::RecordEngagement(_)
             | Action::VerifyEmail(_)
             | Action::RecordCreatedConnection(_)
-            | Action::UpdateGuest(_)
+            | Action::Update(_)
             | Action::Delete(_)
             | Action::SyncAutojoin(_)
             | Action::SettleDelivery(_)
@@ -323,6 +288,16 @@ pub(in crate::domain) trait CommandRules {
     /// Returns the invitation that it would create, if it invites somebody.
     fn create(&self) -> Option<&CreateInvitation> {
         None
+    }
+
+    /// Returns the people whom it invites beside those whom an invitation is for already.
+    fn invited(&self) -> &[NewRecipient] {
+        &[]
+    }
+
+    /// Returns whether those people are mailed their links.
+    fn mails_invited(&self) -> bool {
+        false
     }
 
     /// Returns whether an invitation may be open after it that was not before.

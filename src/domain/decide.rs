@@ -10,7 +10,7 @@ pub(in crate::domain) mod tests;
 
 use uuid::Uuid;
 
-use super::command::{Command, RequestKey};
+use super::command::{Command, GIVING_FIELDS, RequestKey};
 use super::delivery::reminder::{Planned, Schedules};
 use super::delivery::{Delivery, NewDelivery, Purpose};
 use super::erasure::Erasure;
@@ -72,6 +72,10 @@ pub struct Changes {
     pub invitations: Vec<Change>,
     /// Slots that are taken, or taken again.
     pub slots: Vec<(SlotKey, Slot)>,
+    /// Slots that the invitation gives up, because a recipient is gone.
+    pub freed: Vec<SlotKey>,
+    /// The recipients of the invitation who are removed: messages to them are cancelled.
+    pub removed: Vec<u16>,
     /// The domains of an auto-join that are new or gone.
     pub domains: Vec<DomainChange>,
     /// An acceptance that is new, or changed.
@@ -151,13 +155,18 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
     Ok(decided)
 }
 
-/// Refuses to give a role that the caller may not give, by a new invitation, by sending one again, or by an acceptance. What was
-/// given before the roles were fewer is not taken back.
+/// Refuses to give a role that the caller may not give, by a new invitation, by sending one again, by an update that gives more, or
+/// by an acceptance. What was given before the roles were fewer is not taken back.
 fn check_roles(grantable: &GrantableRoles, changes: &Changes) -> Result<(), Refusal> {
-    let is_sent_again = changes.events.iter().any(|event| event.event_type == EventType::Resent);
+    let gives = |event: &NewEvent| match &event.payload {
+        Payload::Resent(_) => true,
+        Payload::Updated(updated) => updated.fields.iter().any(|field| GIVING_FIELDS.contains(&field.as_str())),
+        _ => false,
+    };
+    let is_given_again = changes.events.iter().any(gives);
     let invitation = changes.invitations.first().and_then(|change| match change {
         Change::Create(invitation) => Some(invitation),
-        Change::Update { invitation, .. } => Some(invitation).filter(|_| is_sent_again),
+        Change::Update { invitation, .. } => Some(invitation).filter(|_| is_given_again),
     });
     let accepted = changes.acceptance.as_ref().and_then(|change| match change {
         AcceptanceChange::Create(acceptance) => Some(acceptance.roles.as_slice()),
@@ -275,6 +284,16 @@ impl<'a> Maker<'a> {
 
     /// Creates the reminders that are planned for the same recipients.
     pub(super) fn reminders(&self, invitation: &Invitation, planned: &[Planned]) -> Vec<NewDelivery> {
+        self.reminders_to(invitation, mailed(invitation), planned)
+    }
+
+    /// Creates the reminders that are planned for some recipients.
+    pub(super) fn reminders_to(
+        &self,
+        invitation: &Invitation,
+        recipients: impl Iterator<Item = u16>,
+        planned: &[Planned],
+    ) -> Vec<NewDelivery> {
         let to = |recipient| planned.iter().map(move |planned| (recipient, *planned));
         let message = |(recipient, planned): (u16, Planned)| {
             let id = planned.id(invitation.id, recipient);
@@ -283,22 +302,25 @@ impl<'a> Maker<'a> {
             let (invitation, address, about) = (invitation.id, None, None);
             NewDelivery { id, invitation, purpose, recipient, address, about, for_expire_at, created_at, due_at }
         };
-        mailed(invitation).flat_map(to).map(message).collect()
+        recipients.flat_map(to).map(message).collect()
     }
 
-    /// Creates the reminders that name the expiry, if it has changed; those that named the old one are
+    /// Creates the reminders that name the expiry, if it has changed, to all recipients but some; those that named the old one are
     /// cancelled when their time comes. An expiry may be moved to where a reminder is due at once, so such moves are limited.
     pub(super) fn reminders_if_moved(
         &self,
         before: &Invitation,
         after: &mut Invitation,
+        but: &[u16],
         context: &Context,
     ) -> Result<Vec<NewDelivery>, Refusal> {
         if before.facts.expire_at == after.facts.expire_at {
             return Ok(Vec::new());
         }
         let schedule = context.reminders.get(after.details.kind());
-        let reminders = self.reminders(after, &schedule.for_moved(after.facts.expire_at, self.loaded.now));
+        let planned = schedule.for_moved(after.facts.expire_at, self.loaded.now);
+        let reminded = mailed(after).filter(|ordinal| !but.contains(ordinal));
+        let reminders = self.reminders_to(after, reminded, &planned);
         if !reminders.is_empty() {
             after.repeats.count_move(self.loaded.now)?;
         }

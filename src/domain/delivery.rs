@@ -10,6 +10,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use super::invitation::Invitation;
+use super::invitation::recipient::Recipient;
 use super::invitation::state::State;
 use super::secret::verification;
 use super::value::email::Email;
@@ -19,6 +20,9 @@ use super::value::word;
 
 /// The reason for which a message is cancelled when a later one brings its recipient the link.
 pub const REPLACED: &str = "a later message replaces it";
+
+/// The reason for which a message to a recipient who was removed is cancelled.
+pub const REMOVED: &str = "the recipient was removed";
 
 /// The reason for which a message is suppressed whose address has had as many as it may; see also
 /// [`ADDRESS_SUPPRESSED`](super::suppression::ADDRESS_SUPPRESSED).
@@ -185,7 +189,7 @@ impl Delivery {
         if invitation.state_at(now) != State::Active {
             return Some("the invitation is no longer ACTIVE");
         }
-        let answered = |recipient: &super::invitation::recipient::Recipient| !recipient.is_open();
+        let recipient = invitation.recipient(self.message.recipient);
         match self.message.purpose {
             Purpose::Reminder
                 if self.message.for_expire_at.is_some() && self.message.for_expire_at != invitation.facts.expire_at =>
@@ -196,9 +200,8 @@ impl Delivery {
                 Some("the code is too old")
             }
             Purpose::VerificationCode if self.address(invitation).is_none() => Some("its address is no longer kept"),
-            _ if invitation.recipient(self.message.recipient).is_some_and(answered) => {
-                Some("the recipient has answered")
-            }
+            _ if recipient.is_some_and(Recipient::is_removed) => Some(REMOVED),
+            _ if recipient.is_some_and(|recipient| !recipient.is_open()) => Some("the recipient has answered"),
             _ => None,
         }
     }

@@ -48,8 +48,6 @@ pub struct Erasure {
     pub acceptances: Vec<Acceptance>,
     /// The slots whose keys have the address.
     pub slots: Vec<SlotKey>,
-    /// The keys of labels that are removed.
-    pub labels: Vec<String>,
     /// The stored rows that lose the person's data.
     pub rows: ErasedRows,
 }
@@ -108,6 +106,8 @@ impl ErasedRows {
                 is_mine |= is_recipient(delivery.recipient);
                 delivery.detail = delivery.detail.take().filter(|_| !is_mine);
             }
+            // Another person's words may name this one.
+            Payload::Updated(updated) => updated.words.clear(),
             Payload::Engagement(engagement) => is_mine |= is_recipient(engagement.recipient),
             Payload::EmailVerified(verified) => is_mine |= is_recipient(verified.recipient),
             Payload::Suppression(suppression) => is_mine |= is_recipient(suppression.recipient),
@@ -115,7 +115,6 @@ impl ErasedRows {
             | Payload::AcceptedElsewhere(_)
             | Payload::Revoked(_)
             | Payload::Resent(_)
-            | Payload::Updated(_)
             | Payload::Archived(_)
             | Payload::Unarchived(_)
             | Payload::Fulfilled(_)
@@ -189,7 +188,7 @@ pub(in crate::domain) fn erase(
     };
     let acceptances = theirs.into_iter().map(without_person).collect();
     invitation.acceptances.clear();
-    Some(Erased { invitation, is_revoked, erasure: Erasure { acceptances, slots, labels, rows } })
+    Some(Erased { invitation, is_revoked, erasure: Erasure { acceptances, slots, rows } })
 }
 
 /// Returns the ordinals of the recipients that are the person with an address.
@@ -267,7 +266,7 @@ impl Person {
         let subjects = acceptances.iter().map(|acceptance| acceptance.subject.0.clone());
         let internal = recipients().filter_map(|recipient| match &recipient.address {
             Address::Internal(id) => Some(id.clone()),
-            Address::Email(_) | Address::Phone(_) | Address::Share(_) | Address::Erased => None,
+            Address::Email(_) | Address::Phone(_) | Address::Share(_) | Address::Erased | Address::Removed => None,
         });
         Self { addresses, names, subjects: subjects.chain(internal).collect() }
     }

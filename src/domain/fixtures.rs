@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::command::{
     AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry,
     ExpiryTime, OnConflict, RecordCreatedConnection, RecordEngagement, Request, ResendInvitation, RevokeInvitation,
-    SyncAutojoin, Target, UpdateGuestInvitation,
+    SyncAutojoin, Target, UpdateInvitation, UpdatedFields,
 };
 use super::decide::Context;
 use super::delivery::reminder::Schedules;
@@ -325,15 +325,40 @@ pub(super) fn update(invitation: &Invitation, connection: NewConnection, accepta
     })
 }
 
-pub(super) fn update_guest(invitation: &Invitation) -> UpdateGuestInvitation {
-    UpdateGuestInvitation {
+/// Returns an update that changes nothing.
+pub(super) fn updating(invitation: &Invitation) -> UpdateInvitation {
+    UpdateInvitation {
         target: target(invitation),
-        expiry: None,
-        archived: None,
-        parent_organization_id: None,
-        parent_organization_name: None,
-        fixed: Box::default(),
+        service: invitation.details.kind(),
+        fields: UpdatedFields::default(),
+        fixed: Vec::new(),
+        added: Vec::new(),
+        removed: Vec::new(),
+        mails_added: false,
     }
+}
+
+/// Sets fields.
+pub(super) fn set(invitation: &Invitation, fields: UpdatedFields) -> Action {
+    Action::Update(Box::new(UpdateInvitation { fields, ..updating(invitation) }))
+}
+
+/// Moves the expiry.
+pub(super) fn set_expiry(invitation: &Invitation, time: ExpiryTime) -> Action {
+    let expiry = Some(Expiry { time, field: "expire_time" });
+    set(invitation, UpdatedFields { expiry, ..UpdatedFields::default() })
+}
+
+/// Adds and removes recipients.
+pub(super) fn set_recipients(invitation: &Invitation, added: &[Address], removed: &[u16], mails: bool) -> Action {
+    let added = added.iter().cloned().map(|address| NewRecipient {
+        address,
+        display_name: None,
+        avatar_uri: None,
+        existing_user: None,
+    });
+    let (added, removed, mails_added) = (added.collect(), removed.to_vec(), mails);
+    Action::Update(Box::new(UpdateInvitation { added, removed, mails_added, ..updating(invitation) }))
 }
 
 pub(super) fn delete(invitation: &Invitation) -> Action {

@@ -7,29 +7,26 @@ pub mod loaded;
 mod messages;
 pub mod open;
 pub mod read_set;
+mod save;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::command::{Command, CreateOutcome, RequestKey};
+use super::command::{Command, CreateOutcome};
 use super::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decided, DomainChange, decide, remembered};
-use super::delivery::{Delivery, DeliveryState, NewDelivery};
+use super::delivery::Delivery;
 use super::invitation::acceptance::Acceptance;
 use super::invitation::event::NewEvent;
 use super::invitation::refusal::{AsRefusal, Refusal};
-use super::invitation::slot::{Slot, SlotKey};
-use super::invitation::{Engagement, Invitation, NEWEST_ACCEPTANCES};
-use super::quota::QuotaSave;
-use super::suppression::Suppression;
+use super::invitation::{Invitation, NEWEST_ACCEPTANCES};
 use super::value::id::{AcceptanceId, InvitationId};
 use super::value::text::AccountId;
 use super::value::time::Timestamp;
-use erasures::Erasures;
 use loaded::{Loaded, Remembered};
-use uuid::Uuid;
+pub use save::{Save, SettledDelivery, Update};
 
 /// The answer to the caller of a command once the group is saved.
 #[derive(Clone, Debug)]
@@ -52,6 +49,8 @@ pub struct Executed {
     pub happened: bool,
     /// Whether the command created the invitation, now.
     pub created: bool,
+    /// Whether the command invited people to an invitation that there was, now.
+    pub invited: bool,
     /// The outcome of a create; `None` for another command.
     pub outcome: Option<CreateOutcome>,
     /// Whether the caller made the invitation's present link by this command, and so may see it.
@@ -78,87 +77,6 @@ pub enum BatchMode {
 pub struct Group {
     loaded: Loaded,
     save: Save,
-}
-
-/// The merged changes of a group.
-#[derive(Clone, Debug, Default)]
-pub struct Save {
-    /// New invitations.
-    pub created: BTreeMap<InvitationId, Arc<Invitation>>,
-    /// Changed invitations, in the order in which they are locked.
-    pub updated: BTreeMap<InvitationId, Update>,
-    /// New acceptances.
-    pub accepted: BTreeMap<AcceptanceId, (Arc<Invitation>, Acceptance)>,
-    /// Changed acceptances.
-    pub reaccepted: BTreeMap<AcceptanceId, (Arc<Invitation>, Acceptance)>,
-    /// The sums to add to counters.
-    pub engagement: BTreeMap<InvitationId, Engagement>,
-    /// The new holders of slots; the version is that of the first command of the group that takes the slot.
-    pub slots: BTreeMap<(AccountId, SlotKey), Slot>,
-    /// New and removed domains, by invitation: the last change of the group counts.
-    pub domains: BTreeMap<(InvitationId, String), (Arc<Invitation>, bool)>,
-    /// The events, in order.
-    pub events: Vec<NewEvent>,
-    /// Messages to be sent, with their invitations.
-    pub deliveries: Vec<(Arc<Invitation>, NewDelivery)>,
-    /// Those of them that a later one replaces: they are saved as cancelled.
-    pub replaced: BTreeSet<Uuid>,
-    /// Messages that replace those of the same purpose to the same recipient which are queued, by invitation and recipient.
-    pub replacing: BTreeMap<(InvitationId, u16), (AccountId, Uuid)>,
-    /// Changed messages, with the state and the lease that they must still have.
-    pub settled: BTreeMap<(AccountId, Uuid), SettledDelivery>,
-    /// New suppressions of addresses, by their keys.
-    pub suppressions: BTreeMap<(AccountId, String), Suppression>,
-    /// Requests to be remembered.
-    pub requests: BTreeMap<RequestKey, Remembered>,
-    /// The data of people to take out of stored rows.
-    pub erasures: Erasures,
-    /// The use of the quotas.
-    pub quotas: QuotaSave,
-}
-
-/// A changed invitation, with the conditions of the save.
-#[derive(Clone, Debug)]
-pub struct Update {
-    /// The invitation after the group.
-    pub invitation: Arc<Invitation>,
-    /// The revision that the decision depends on.
-    pub loaded_revision: i64,
-    /// Whether it must not have expired by the time of the save.
-    pub unexpired: bool,
-    /// The recipients whose row changes.
-    pub recipients: BTreeSet<u16>,
-}
-
-/// A changed message, with the conditions of the save.
-#[derive(Clone, Debug)]
-pub struct SettledDelivery {
-    /// The message after the group.
-    pub delivery: Delivery,
-    /// The state that the decision depends on.
-    pub loaded_state: DeliveryState,
-    /// The lease that it had then.
-    pub loaded_lease: Option<Uuid>,
-}
-
-impl Save {
-    /// Returns whether there is nothing to save.
-    pub fn is_empty(&self) -> bool {
-        // Every change of an invitation has an event; see `decide`.
-        self.events.is_empty() && self.requests.is_empty()
-    }
-
-    /// Returns whether it only adds new invitations, which cannot collide with anything but a request_id.
-    pub fn only_creates(&self) -> bool {
-        self.updated.is_empty()
-            && self.accepted.is_empty()
-            && self.reaccepted.is_empty()
-            && self.engagement.is_empty()
-            && self.slots.is_empty()
-            && self.domains.is_empty()
-            && self.settled.is_empty()
-            && self.quotas.additions.is_empty()
-    }
 }
 
 impl Group {
@@ -249,6 +167,7 @@ impl Group {
         };
         let suppressed = changes.deliveries.iter().filter(|new| changes.quotas.suppressed.contains_key(&new.id));
         let suppressed = suppressed.map(|new| new.recipient).collect();
+        let invited = changes.events.iter().any(NewEvent::invites);
         self.take_in(command.account(), changes);
         let invitation = self.loaded.invitation(command.account(), affected.invitation)?;
         let invitation = self.as_left(invitation, command.read_set().newest_acceptances);
@@ -268,6 +187,7 @@ impl Group {
             already_accepted,
             happened,
             created,
+            invited,
             outcome,
             made_link,
             suppressed,
@@ -297,7 +217,7 @@ impl Group {
 
     fn take_in(&mut self, account: &AccountId, changes: Changes) {
         let Changes { invitations, slots, domains, acceptance, engagement, events, deliveries, .. } = changes;
-        let Changes { delivery, suppression, requests, erasure, quotas, .. } = changes;
+        let Changes { delivery, suppression, requests, erasure, quotas, freed, removed, .. } = changes;
         let is_update = matches!(invitations.first(), Some(Change::Update { .. }));
         let changed: Vec<_> = invitations
             .into_iter()
@@ -313,6 +233,8 @@ impl Group {
             let deliveries = deliveries.into_iter().map(|delivery| (Arc::clone(about), delivery));
             self.save.deliveries.extend(deliveries);
             self.take_in_acceptance(acceptance, Arc::clone(about));
+            self.take_in_removed(about, &removed);
+            self.free_slots(about, freed);
             erasure.into_iter().for_each(|erasure| self.take_in_erasure(about, erasure));
             for DomainChange { invitation, domain, joins } in domains {
                 self.save.domains.insert((invitation, domain), (Arc::clone(about), joins));
@@ -320,6 +242,8 @@ impl Group {
         }
         for (key, slot) in slots {
             self.loaded.put_slot(account, key.clone(), slot);
+            // Whoever takes a slot over need not wait until its former holder has given it up.
+            self.save.erasures.slots.remove(&(account.clone(), key.clone()));
             self.save.slots.entry((account.clone(), key)).or_insert(slot).invitation = slot.invitation;
         }
         if let Some(delivery) = delivery {
@@ -357,6 +281,7 @@ impl Group {
         let loaded_revision = before.as_ref().map_or(0, |before| before.revision);
         let update = self.save.updated.entry(invitation.id).or_insert_with(|| Update {
             invitation: Arc::clone(&invitation),
+            before: before.clone(),
             loaded_revision,
             unexpired: false,
             recipients: BTreeSet::new(),
@@ -364,6 +289,7 @@ impl Group {
         update.invitation = Arc::clone(&invitation);
         update.unexpired |= unexpired;
         let opens = before.as_ref().is_some_and(|before| before.open_until() != invitation.open_until());
+        // New recipients are behind all others, and are saved by themselves.
         let before = before.iter().flat_map(|before| &before.recipients);
         let changed = before.zip(&invitation.recipients).filter(|(before, after)| opens || before != after);
         update.recipients.extend(changed.map(|(_, after)| after.ordinal));

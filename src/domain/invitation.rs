@@ -171,6 +171,11 @@ impl Invitation {
         self.recipients.iter().map(|recipient| &recipient.address)
     }
 
+    /// Returns the recipients that it is meant for: those who were not removed.
+    pub fn present_recipients(&self) -> impl Iterator<Item = &Recipient> {
+        self.recipients.iter().filter(|recipient| !recipient.is_removed())
+    }
+
     /// Returns the slots that it holds, or would hold if it were ACTIVE; empty once it is archived.
     pub fn slots(&self) -> Vec<SlotKey> {
         if self.archived_at.is_some() { Vec::new() } else { SlotKey::of(&self.details, self.addresses()) }

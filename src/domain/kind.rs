@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod general;
 pub mod guest;
+pub mod lifetime;
 mod per_kind;
 pub mod shared;
 pub mod user;
@@ -14,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-use super::command::ExpiryTime;
 use super::invitation::acceptance::{Acceptance, AcceptedBy};
 use super::invitation::email_rule::Binding;
 use super::invitation::recipient::Recipient;
@@ -23,11 +23,11 @@ use super::invitation::slot::SlotKey;
 use super::value::id::InvitationId;
 use super::value::rule::{FieldRule, Invalid};
 use super::value::text::AccountId;
-use super::value::time::Ttl;
 use super::value::word;
 use connection::ConnectionDetails;
 use general::{GeneralDetails, Usage};
 use guest::GuestDetails;
+pub use lifetime::Lifetime;
 pub use per_kind::PerKind;
 use shared::SharedDetails;
 use user::UserDetails;
@@ -65,6 +65,16 @@ impl Kind {
         format!("{}/{}", self.collection(), id.0)
     }
 
+    /// Returns the field of a request that holds an invitation of the kind.
+    pub fn resource_field(self) -> &'static str {
+        match self {
+            Self::Connection => "connection_invitation",
+            Self::User => "user_invitation",
+            Self::Guest => "guest_invitation",
+            Self::General => "invitation",
+        }
+    }
+
     /// Returns the code for the kind in the database.
     pub fn code(self) -> &'static str {
         self.into()
@@ -95,38 +105,24 @@ impl Kind {
     }
 }
 
-/// The limits of the time for which an invitation of a kind can be accepted.
+/// The number of recipients that an invitation of a kind has.
 #[derive(Debug)]
-pub struct Lifetime {
-    /// The longest time from a create or a resend on.
-    pub longest: Ttl,
-    /// The error for a longer time to live.
-    pub ttl_rule: &'static str,
-    /// The error for a moment that is past or too far ahead.
-    pub time_rule: &'static str,
-    /// The error for an invitation that is to last for ever; `None` if it may.
-    pub never_rule: Option<&'static str>,
+pub struct RecipientLimits {
+    /// The fewest.
+    pub least: usize,
+    /// The most.
+    pub most: usize,
+    /// The error for another number.
+    pub rule: &'static str,
 }
 
-impl Lifetime {
-    /// The limits of the kinds that may last for ever.
-    pub const UNLIMITED: Self = Self {
-        longest: Ttl::LONGEST,
-        ttl_rule: "must be at most 100 years",
-        time_rule: "must be in the future, at most 100 years ahead",
-        never_rule: None,
+impl RecipientLimits {
+    /// The limits of the kinds that invite one person by their address.
+    pub const ONE: Self = Self {
+        least: 1,
+        most: 1,
+        rule: "must leave the invitation one recipient: to correct the address, add one and remove the other in the same call",
     };
-
-    /// Checks the part of an expiry that does not depend on the present moment. The error names the rule.
-    pub fn check(&self, time: ExpiryTime) -> Result<(), Invalid> {
-        match time {
-            ExpiryTime::Never => {
-                self.never_rule.map_or(Ok(()), |description| Err(Invalid::new(FieldRule::NotAllowed, description)))
-            }
-            ExpiryTime::After(ttl) if ttl > self.longest => Err(Invalid::new(FieldRule::OutOfRange, self.ttl_rule)),
-            ExpiryTime::After(_) | ExpiryTime::At(_) => Ok(()),
-        }
-    }
 }
 
 /// A scope that an invitation admits people to.
@@ -253,6 +249,8 @@ pub trait KindRules {
     fn organization_name(&self) -> &str;
     /// Returns the slots that an invitation to people takes; each of them is given as address type and key.
     fn slots(&self, people: &[String]) -> Vec<SlotKey>;
+    /// Returns how many recipients an invitation has, beside those who were removed.
+    fn recipient_limits(&self) -> &'static RecipientLimits;
     /// Returns the proof that an acceptor of an invitation to these recipients has to bring.
     fn binding(&self, recipients: &[Recipient]) -> Binding<'_>;
     /// Returns whether a system may accept, which has no address.

@@ -28,6 +28,7 @@ use super::invitation::refusal::{QuotaExceeded, Refusal};
 use super::invitation::state::State;
 use super::kind::Details;
 use super::suppression::SuppressionRule;
+use super::value::email::Email;
 use super::value::id::InvitationId;
 use super::value::text::AccountId;
 use super::value::time::Timestamp;
@@ -89,7 +90,7 @@ pub struct QuotaCount {
 pub struct Hold {
     /// The invitation.
     pub invitation: InvitationId,
-    /// Its recipients, at least one: a link that is open to whoever has it counts as one.
+    /// Its recipients but for those who were removed, at least one: a link that is open to whoever has it counts as one.
     pub invitees: u32,
     /// The moment from which it does not count.
     pub open_until: Timestamp,
@@ -99,7 +100,7 @@ impl Hold {
     /// Returns the part that an invitation holds at a moment; `None` unless it is ACTIVE.
     pub fn of(invitation: &Invitation, now: Timestamp) -> Option<Self> {
         let open_until = invitation.facts.expire_at.unwrap_or(Timestamp::from_micros(i64::MAX));
-        let invitees = invitees(invitation.recipients.len());
+        let invitees = invitees(invitation.present_recipients().count());
         let hold = Self { invitation: invitation.id, invitees, open_until };
         (invitation.state_at(now) == State::Active).then_some(hold)
     }
@@ -132,6 +133,8 @@ pub struct QuotaChanges {
     pub taken: Vec<Hold>,
     /// Holds that are given back.
     pub released: Vec<Hold>,
+    /// Holds whose numbers change.
+    pub resized: Vec<Hold>,
     /// Additions to counts.
     pub additions: Vec<Addition>,
     /// Messages that are not sent, each with the reason: their addresses are suppressed, or have had as many as they may.
@@ -147,6 +150,8 @@ pub struct QuotaSave {
     pub taken: BTreeMap<(AccountId, InvitationId, Timestamp), u32>,
     /// Holds that are given back.
     pub released: BTreeSet<(AccountId, InvitationId, Timestamp)>,
+    /// Holds that get another number.
+    pub resized: BTreeMap<(AccountId, InvitationId, Timestamp), u32>,
     /// Additions to counts.
     pub additions: BTreeMap<QuotaKey, Addition>,
     /// Messages that are saved as suppressed, each with the reason.
@@ -158,18 +163,25 @@ pub struct QuotaSave {
 impl QuotaSave {
     /// Adds the changes of one more command.
     pub(super) fn take_in(&mut self, account: &AccountId, loaded: &mut Loaded, changes: QuotaChanges) {
-        let QuotaChanges { taken, released, additions, suppressed, mailed } = changes;
+        let QuotaChanges { taken, released, resized, additions, suppressed, mailed } = changes;
         let key = |hold: &Hold| (account.clone(), hold.invitation, hold.open_until);
+        for hold in resized {
+            match self.taken.get_mut(&key(&hold)) {
+                Some(taken) => *taken = hold.invitees,
+                None => drop(self.resized.insert(key(&hold), hold.invitees)),
+            }
+        }
         for hold in released {
+            self.resized.remove(&key(&hold));
             // A hold that this group has taken was never saved.
             if self.taken.remove(&key(&hold)).is_none() {
                 self.released.insert(key(&hold));
             }
         }
         for hold in taken {
-            if !self.released.remove(&key(&hold)) {
-                self.taken.insert(key(&hold), hold.invitees);
-            }
+            // A hold that is given back and taken again in one save stays, with the number that it has by then.
+            let held = if self.released.remove(&key(&hold)) { &mut self.resized } else { &mut self.taken };
+            held.insert(key(&hold), hold.invitees);
         }
         for addition in additions {
             loaded.add_to_quota(&addition);
@@ -199,29 +211,31 @@ impl Quotas {
         if self.open_invitations.is_some() && command.rules().may_open() {
             keys.push(open_key(command.account()));
         }
-        let Some(create) = command.rules().create() else { return keys };
-        if self.per_inviter.is_some() {
+        if let Some(create) = command.rules().create().filter(|_| self.per_inviter.is_some()) {
             keys.push(inviter_key(command.account(), &create.details, &command.actor));
         }
-        if let Some(quota) = self.per_recipient.as_ref().filter(|_| create.mails) {
-            keys.extend(create.emails().map(|email| quota.key(email)));
+        if let Some(quota) = &self.per_recipient {
+            keys.extend(mailed(command).map(|email| quota.key(email)));
         }
         keys
     }
 
     /// Returns the further counts, which depend on the loaded invitation.
     pub fn second_keys(&self, command: &Command, invitation: &Invitation) -> Vec<QuotaKey> {
-        let Some(quota) = self.per_recipient.as_ref().filter(|_| command.rules().may_mail_again()) else {
-            return Vec::new();
-        };
-        invitation.recipients.iter().filter_map(Recipient::email).map(|email| quota.key(email)).collect()
+        let mut keys = Vec::new();
+        if self.per_inviter.is_some() && !command.rules().invited().is_empty() {
+            keys.push(inviter_key(command.account(), &invitation.details, &command.actor));
+        }
+        if let Some(quota) = self.per_recipient.as_ref().filter(|_| command.rules().may_mail_again()) {
+            keys.extend(invitation.recipients.iter().filter_map(Recipient::email).map(|email| quota.key(email)));
+        }
+        keys
     }
 
-    /// Returns the keys by which the addresses are found suppressed that a create mails.
+    /// Returns the keys by which the addresses are found suppressed that the command itself names and mails.
     pub fn suppression_keys(&self, command: &Command) -> Vec<String> {
-        let create = command.rules().create().filter(|create| create.mails);
-        let found = self.suppressions.as_ref().zip(create);
-        found.map_or_else(Vec::new, |(rule, create)| rule.all_keys(command.account(), create.emails()))
+        let rule = self.suppressions.as_ref();
+        rule.map_or_else(Vec::new, |rule| rule.all_keys(command.account(), mailed(command)))
     }
 
     /// Returns the keys of the further addresses, which depend on the loaded invitation: those of its recipients if it may be mailed
@@ -246,8 +260,8 @@ impl Quotas {
         if let Some(limit) = self.open_invitations {
             charge_open(limit, loaded, (command, changes), &mut quotas)?;
         }
-        if let Some((limit, create)) = self.per_inviter.zip(command.rules().create()) {
-            charge_inviter(limit, loaded, (command, create, changes), &mut quotas)?;
+        if let Some(limit) = self.per_inviter {
+            charge_inviter(limit, loaded, (command, changes), &mut quotas)?;
         }
         if let Some((rule, about)) = self.suppressions.as_ref().zip(changes.about()) {
             quotas.suppressed = rule.suppressed(loaded, about, changes);
@@ -301,12 +315,21 @@ pub fn day_of(now: Timestamp) -> Timestamp {
     Timestamp::from_micros(now.micros().div_euclid(day).saturating_mul(day))
 }
 
+/// Returns the addresses that a command names and mails: those of a create, and those that an update adds.
+fn mailed(command: &Command) -> impl Iterator<Item = &Email> {
+    let rules = command.rules();
+    let created = rules.create().filter(|create| create.mails).into_iter().flat_map(CreateInvitation::emails);
+    let invited = rules.invited().iter().filter(move |_| rules.mails_invited());
+    created.chain(invited.filter_map(|invited| invited.address.email()))
+}
+
 fn charge_open(
     limit: u32,
     loaded: &Loaded,
     (command, changes): (&Command, &Changes),
     quotas: &mut QuotaChanges,
 ) -> Result<(), Refusal> {
+    let mut net = 0;
     for change in &changes.invitations {
         let (before, after) = match change {
             Change::Create(invitation) => (None, invitation),
@@ -314,13 +337,18 @@ fn charge_open(
         };
         let before = before.and_then(|before| Hold::of(before, loaded.now));
         let after = Hold::of(after, loaded.now);
-        if before != after {
-            quotas.released.extend(before);
-            quotas.taken.extend(after);
+        let numbers = [before, after].map(|hold| hold.map_or(0, |hold| i64::from(hold.invitees)));
+        net += numbers[1] - numbers[0];
+        match (before, after) {
+            (Some(before), Some(after)) if before.open_until == after.open_until => {
+                quotas.resized.extend(Some(after).filter(|after| *after != before));
+            }
+            (before, after) => {
+                quotas.released.extend(before);
+                quotas.taken.extend(after);
+            }
         }
     }
-    let sum = |holds: &[Hold]| holds.iter().map(|hold| i64::from(hold.invitees)).sum::<i64>();
-    let net = sum(&quotas.taken) - sum(&quotas.released);
     let key = open_key(command.account());
     let period = Timestamp::from_micros(0);
     let QuotaCount { used, lapsed, .. } = loaded.quota(&key, period);
@@ -338,16 +366,24 @@ fn charge_open(
 fn charge_inviter(
     limit: u32,
     loaded: &Loaded,
-    (command, create, changes): (&Command, &CreateInvitation, &Changes),
+    (command, changes): (&Command, &Changes),
     quotas: &mut QuotaChanges,
 ) -> Result<(), Refusal> {
-    let invited = changes.invitations.iter().map(|change| match change {
-        Change::Create(invitation) => i64::from(invitees(invitation.recipients.len())),
-        Change::Update { .. } => 0,
-    });
-    let net: i64 = invited.sum();
+    let (net, inviting) = match changes.invitations.first() {
+        // A sync of an auto-join invites nobody.
+        Some(Change::Create(created)) if command.rules().create().is_some() => {
+            (i64::from(invitees(created.recipients.len())), created)
+        }
+        Some(Change::Update { invitation, .. }) => {
+            let Ok(before) = loaded.invitation(command.account(), invitation.id) else { return Ok(()) };
+            // Nobody is ever taken off the list of all recipients.
+            let added = invitation.recipients.len().saturating_sub(before.recipients.len());
+            (i64::try_from(added).unwrap_or(i64::MAX), before.as_ref())
+        }
+        Some(Change::Create(_)) | None => return Ok(()),
+    };
     if net > 0 {
-        let key = inviter_key(command.account(), &create.details, &command.actor);
+        let key = inviter_key(command.account(), &inviting.details, &command.actor);
         let period = day_of(loaded.now);
         let wait = period.later(DAY).since(loaded.now);
         check(PER_INVITER, limit, (loaded.quota(&key, period).used, net), Some(wait))?;

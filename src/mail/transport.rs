@@ -31,6 +31,24 @@ pub enum SendFailure {
     Misconfigured,
 }
 
+impl SendFailure {
+    /// Every failure.
+    pub const ALL: [Self; 6] =
+        [Self::Retry, Self::Refused, Self::BadAddress, Self::Suppressed, Self::Needless, Self::Misconfigured];
+
+    /// Returns the word of the failure in the log, which stays the same.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Refused => "refused",
+            Self::BadAddress => "bad_address",
+            Self::Suppressed => "suppressed",
+            Self::Needless => "needless",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+}
+
 /// The reason why a message was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
@@ -149,7 +167,7 @@ impl Transport {
         match &self.0 {
             Access::Log => {
                 // Not the subject either: it is made of people's names.
-                log_event!(info, MAIL_TO_LOG, delivery = %mail.id, to = mail.to.masked(), "mail is not sent: mail.url is log:");
+                log_event!(info, MAIL_NOT_SENT, delivery = %mail.id, to = mail.to.masked(), "mail is not sent: mail.url is log:");
                 Ok(())
             }
             Access::Directory(directory) => directory.write(mail.id, message::format(mail)?.bytes).await,

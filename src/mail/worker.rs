@@ -29,7 +29,7 @@ use crate::telemetry::metrics::table::{ATTEMPTS, MAIL_SUPPRESSED};
 use crate::telemetry::traces::{Origin, Span};
 
 /// The actor of the events of deliveries.
-const ACTOR: &str = "system/relay";
+const ACTOR: &str = "system/mail";
 /// The delays between attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(6 * 3_600) };
 /// The time without sending after the transport has shown that it cannot send anything.
@@ -130,7 +130,7 @@ impl MailWorker {
             // This precedes the look, so that a notification that arrives meanwhile is noticed afterwards.
             notified.mark_unchanged();
             let step = self.step(&tasks, &stop).await.unwrap_or_else(|error| {
-                self.complain(&error);
+                self.warn(&error);
                 Step::Until(Instant::now() + POLL_INTERVAL)
             });
             tokio::select! {
@@ -270,7 +270,7 @@ impl MailWorker {
                 self.failed(message, error, changes).await
             }
             Err(error @ StoreError::Corrupt { .. }) => {
-                self.complain(&error);
+                self.warn(&error);
                 within(DATABASE_TIMEOUT, self.store.put_back_delivery(message)).await
             }
             Err(error) => Err(error),
@@ -278,13 +278,18 @@ impl MailWorker {
         if let Err(error) = ended {
             // Its lease expires, and another worker claims it.
             log_event!(debug, MAIL_NOT_SETTLED, delivery = %message.delivery.message.id, %error, "a message could not be settled; it is claimed again when its lease expires");
-            self.complain(&error);
+            self.warn(&error);
         }
     }
 
-    /// Logs a problem of more than one message, but not for each.
-    fn complain(&self, error: &dyn Display) {
+    /// Counts and logs a failure of this task.
+    fn warn(&self, error: &StoreError) {
         self.log_limiter.lock().unwrap_or_else(PoisonError::into_inner).warn("mail", error);
+    }
+
+    /// Logs a problem of the mail server, but not for each message. The attempts are counted.
+    fn complain(&self, error: &dyn Display) {
+        self.log_limiter.lock().unwrap_or_else(PoisonError::into_inner).log("mail", error);
     }
 
     /// Sends a message unless it is no longer needed; `None` if it was cancelled.
@@ -321,7 +326,7 @@ impl MailWorker {
         let SendError { kind: failure, text } = error;
         let attempts = message.delivery.attempts;
         let id = message.delivery.message.id;
-        log_event!(debug, MAIL_NOT_SENT, delivery = %id, attempts, error = %text, ?failure, "a message was not sent");
+        log_event!(debug, MAIL_ATTEMPT_FAILED, delivery = %id, attempts, error = %text, failure = failure.word(), "a message was not sent");
         match failure {
             SendFailure::Retry if attempts < self.options.attempts => {
                 self.complain(&text);

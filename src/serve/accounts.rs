@@ -4,6 +4,7 @@ use super::entry_file::{Change, follow};
 use crate::auth::accounts::Accounts;
 use crate::background::watched_file::Follow;
 use crate::config::{AccountEntry, EntryFile};
+use crate::telemetry::metrics::files;
 
 /// Follows the file of accounts until stopped.
 pub(super) async fn run(accounts: Accounts, file: EntryFile<AccountEntry>, files: Follow) {
@@ -12,5 +13,5 @@ pub(super) async fn run(accounts: Accounts, file: EntryFile<AccountEntry>, files
         log_event!(info, ACCOUNTS_READ, accounts = now.len(), fingerprint, "the rules of accounts were read again");
         Ok(())
     };
-    follow("accounts", file, files, replace).await;
+    follow(files::ACCOUNTS, file, files, replace).await;
 }

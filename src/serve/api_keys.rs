@@ -6,6 +6,7 @@ use super::entry_file::{Change, follow};
 use crate::auth::authenticator::Authenticator;
 use crate::background::watched_file::Follow;
 use crate::config::{ApiKeyEntry, EntryFile};
+use crate::telemetry::metrics::files;
 
 /// Follows the file of API keys until stopped.
 pub(super) async fn run(authenticator: Authenticator, file: EntryFile<ApiKeyEntry>, files: Follow) {
@@ -16,5 +17,5 @@ pub(super) async fn run(authenticator: Authenticator, file: EntryFile<ApiKeyEntr
         log_event!(info, API_KEYS_READ, file, keys = now.len(), withdrawn, fingerprint, "API keys were read again");
         Ok(())
     };
-    follow("API keys", file, files, replace).await;
+    follow(files::API_KEYS, file, files, replace).await;
 }

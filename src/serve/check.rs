@@ -2,18 +2,18 @@
 //!
 //! It reads files and changes nothing. What a database or another server has to be asked for is not here.
 
-use std::io::ErrorKind;
+use std::path::Path;
 
-use super::{keys, use_ring};
+use super::{install_crypto_provider, keys};
 use crate::auth::authenticator::Authenticator;
 use crate::auth::client_certificate::ClientCertificates;
 use crate::auth::key_directory::KeyDirectory;
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config, ConfigError, MailTransport, Problem, StoreUrl};
-use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::value::time::Ttl;
 use crate::mail::compose::check_templates;
 use crate::mail::transport::Transport;
+use crate::telemetry::traces;
 use crate::tls::ServerTls;
 
 /// Checks the values of a configuration that are used at a start.
@@ -21,7 +21,7 @@ use crate::tls::ServerTls;
 /// # Errors
 /// All problems, each with its key and the layer that set it.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    use_ring();
+    install_crypto_provider();
     let mut problems = Vec::new();
     let mut note = |field: &str, text: String| {
         // The texts of some errors begin with the key.
@@ -41,6 +41,16 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
         let text = error.to_string();
         note(if text.starts_with("mail.locale") { "mail.locale" } else { "mail.templates" }, text);
     }
+    if let MailTransport::Directory(path) = &config.mail.transport
+        && let Some(file) = file_above(path)
+    {
+        note("mail.url", file);
+    }
+    if let StoreUrl::Sqlite(path) = &config.store.url
+        && let Some(file) = path.parent().and_then(file_above)
+    {
+        note("store.url", file);
+    }
     // A folder of messages is made when the service starts.
     if let (MailTransport::Smtp(_), Err(error)) = (&config.mail.transport, smtp(config)) {
         let field = if error.starts_with("mail.ca_file") { "mail.ca_file" } else { "mail.url" };
@@ -49,7 +59,16 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     if let Err((field, text)) = check_tls(config) {
         note(field, text);
     }
+    for (name, rule) in traces::check() {
+        note(name, rule.to_owned());
+    }
     if problems.is_empty() { Ok(()) } else { Err(config.refuse(problems)) }
+}
+
+/// Returns a text about what is in the place of a folder that the start would make.
+fn file_above(folder: &Path) -> Option<String> {
+    let existing = folder.ancestors().find(|path| path.exists())?;
+    (!existing.is_dir()).then(|| format!("{} is no folder", existing.display()))
 }
 
 /// Refuses a file of generated keys that cannot be used. A configured ring has been parsed with the configuration.
@@ -57,12 +76,8 @@ fn check_generated_keys(config: &Config) -> Result<(), String> {
     let (None, StoreUrl::Sqlite(_), Some(path)) = (&config.token.keys, &config.store.url, keys::file(config)) else {
         return Ok(());
     };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => KeyRing::parse(text.trim()).map(drop).map_err(|error| format!("{}: {error}", path.display())),
-        // The start makes it, or says that it is lost: the database knows which.
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
-    }
+    // One that is not there is created at the start, or lost: the database knows which.
+    keys::read_generated(&path).map(drop)
 }
 
 fn check_credentials(config: &Config) -> Vec<String> {

@@ -4,6 +4,7 @@ use super::entry_file::{Change, follow};
 use crate::auth::client_certificate::ClientCertificates;
 use crate::background::watched_file::Follow;
 use crate::config::{ClientCertificateEntry, EntryFile};
+use crate::telemetry::metrics::files;
 
 /// Follows the file of client certificates until stopped.
 pub(super) async fn run(certificates: ClientCertificates, file: EntryFile<ClientCertificateEntry>, files: Follow) {
@@ -21,5 +22,5 @@ pub(super) async fn run(certificates: ClientCertificates, file: EntryFile<Client
         );
         Ok(())
     };
-    follow("client certificates", file, files, replace).await;
+    follow(files::CLIENT_CERTIFICATES, file, files, replace).await;
 }

@@ -31,13 +31,16 @@ pub async fn wait_for(database: &Database, limit: Duration) -> Result<(), Connec
     let mut log_limiter = LogLimiter::default();
     loop {
         let Err(failure) = database.try_connect(ATTEMPT_LIMIT).await else { return Ok(()) };
-        if failure.problem == ConnectProblem::Refused || Instant::now() + ATTEMPT_PAUSE >= until {
+        let left = until.saturating_duration_since(Instant::now());
+        if failure.problem == ConnectProblem::Refused || left.is_zero() {
             return Err(failure);
         }
         if log_limiter.is_due() {
-            log_event!(warn, DATABASE_AWAITED, problem = %failure, wait_ms = limit.as_millis(), "waiting for the database");
+            let wait_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            log_event!(warn, DATABASE_AWAITED, problem = %failure, wait_ms, "waiting for the database");
         }
-        sleep(ATTEMPT_PAUSE).await;
+        // The last attempt is at the end of the time.
+        sleep(ATTEMPT_PAUSE.min(left)).await;
     }
 }
 

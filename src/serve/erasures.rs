@@ -63,8 +63,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// Prints all tombstones. A file is read beside the service that has it open.
-pub async fn list(config: &StoreConfig, clock: Clock, print: impl Fn(String)) -> Result<(), ServeError> {
+/// Prints all tombstones while `print` says that it goes on. A file is read beside the service that has it open.
+pub async fn list(config: &StoreConfig, clock: Clock, mut print: impl FnMut(String) -> bool) -> Result<(), ServeError> {
     let database = match &config.url {
         StoreUrl::Sqlite(path) => Database::sqlite_beside(path, config.timeout, clock).await?,
         StoreUrl::Postgres(_) => open(config, clock).await?,
@@ -72,12 +72,10 @@ pub async fn list(config: &StoreConfig, clock: Clock, print: impl Fn(String)) ->
     let mut after = (String::new(), Uuid::nil());
     loop {
         let page = database.maintenance().tombstones((&after.0, after.1), PAGE).await?;
-        for tombstone in &page {
-            print(serde_json::to_string(tombstone).unwrap_or_default());
-        }
+        let goes_on = page.iter().all(|tombstone| print(serde_json::to_string(tombstone).unwrap_or_default()));
         match page.last() {
-            Some(last) => after = (last.account.clone(), last.id),
-            None => break,
+            Some(last) if goes_on => after = (last.account.clone(), last.id),
+            _ => break,
         }
     }
     database.close().await;

@@ -1,7 +1,5 @@
 //! The reasons why the service cannot run.
 
-use std::io;
-
 use crate::auth::authenticator::AuthenticatorError;
 use crate::config::ConfigError;
 use crate::domain::secret::key_check::RingRefused;
@@ -45,8 +43,8 @@ pub enum ServeError {
     )]
     KeyFileMissing(String),
     /// The file with the generated keys cannot be read or written.
-    #[error("{0}: {1}: mount a writable volume at its folder, or set token.keys")]
-    KeyFile(String, io::Error),
+    #[error("{0}: mount a writable volume at its folder, or set token.keys")]
+    KeyFile(String),
     /// The default time of general invitations is none that an invitation can have.
     #[error("general.ttl: {}", .0.description)]
     GeneralTtl(Invalid),

@@ -16,6 +16,7 @@ use crate::auth::jwt::{Issuer, JwtVerifier};
 use crate::background::watched_file::{self, Content, Follow};
 use crate::clock::Clock;
 use crate::config::{EntryFile, JwksSource, JwtIssuer};
+use crate::telemetry::metrics::files as file_names;
 use fetch::Source;
 
 /// The time after which the keys of a URL are fetched again.
@@ -56,7 +57,7 @@ pub(super) async fn run(verifier: JwtVerifier, file: EntryFile<JwtIssuer>, files
         *at_work = start();
         Ok(())
     };
-    follow("JWT issuers", file, files.clone(), replace).await;
+    follow(file_names::JWT_ISSUERS, file, files.clone(), replace).await;
     tracker.close();
     tracker.wait().await;
 }
@@ -82,7 +83,7 @@ async fn follow_file(verifier: &JwtVerifier, issuer: &Issuer, path: PathBuf, fil
         put_to_work(verifier, issuer, issuer.keys.begin(), keys, (Some(&shown), &content.fingerprint));
         Ok(())
     };
-    watched_file::run("JWKS", path, files, apply).await;
+    watched_file::run(file_names::JWKS, path, files, apply).await;
 }
 
 /// Fetches the keys of a URL now, from time to time, and soon after a token has named a key that is not among them.

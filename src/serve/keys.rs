@@ -46,6 +46,18 @@ pub(super) fn file(config: &Config) -> Option<PathBuf> {
     }
 }
 
+/// Reads the file of generated keys; `None` if there is none.
+///
+/// # Errors
+/// The file and what is wrong with it.
+pub(crate) fn read_generated(path: &Path) -> Result<Option<KeyRing>, String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => KeyRing::parse(text.trim()).map(Some).map_err(|error| format!("{}: {error}", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+    }
+}
+
 /// Returns the path of the keys beside an embedded database.
 pub(crate) fn generated(database: &Path) -> PathBuf {
     database.with_extension("keys")
@@ -62,18 +74,15 @@ pub(super) async fn key_ring(
         (None, StoreUrl::Postgres(_)) => Err(ServeError::NoKeys),
         (None, StoreUrl::Sqlite(database)) => {
             let path = generated(database);
-            let failed = |error| ServeError::KeyFile(path.display().to_string(), error);
-            let keys = match std::fs::read_to_string(&path) {
-                Ok(keys) => keys,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if maintenance.is_used().await? {
-                        return Err(ServeError::KeyFileMissing(path.display().to_string()));
-                    }
-                    create_keys(&path).map_err(failed)?
-                }
-                Err(error) => return Err(failed(error)),
-            };
-            Ok(KeyRing::parse(keys.trim())?)
+            if let Some(ring) = read_generated(&path).map_err(ServeError::KeyFile)? {
+                return Ok(ring);
+            }
+            if maintenance.is_used().await? {
+                return Err(ServeError::KeyFileMissing(path.display().to_string()));
+            }
+            let failed = |error| ServeError::KeyFile(format!("{}: {error}", path.display()));
+            let created = create_keys(&path).map_err(failed)?;
+            Ok(KeyRing::parse(&created)?)
         }
     }
 }

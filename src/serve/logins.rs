@@ -18,6 +18,7 @@ use crate::config::{
 use crate::domain::secret::key_ring::KeyRing;
 use crate::mail::transport::{SharedTransport, Transport};
 use crate::store::{ChangedLogins, Store};
+use crate::telemetry::metrics::files;
 
 /// Starts the tasks that put changed token keys and a changed login to the database to work.
 pub(super) fn follow(background: &Background, config: &Config, store: &Store, ring: &KeyRing) {
@@ -85,7 +86,7 @@ async fn follow_database(
         }
         Ok(())
     };
-    watched_file::run_together("database login", paths, follow, apply).await;
+    watched_file::run_together(files::STORE, paths, follow, apply).await;
 }
 
 /// Follows the files of the mail URL and of the authorities of mail servers until stopped.
@@ -131,7 +132,7 @@ pub(super) async fn follow_mail(
         }
         Ok(())
     };
-    watched_file::run_together("mail login", paths, follow, apply).await;
+    watched_file::run_together(files::MAIL, paths, follow, apply).await;
 }
 
 /// Follows the file of the URLs of NATS until stopped, and hands other URLs to the publisher.
@@ -148,7 +149,7 @@ pub(super) async fn follow_nats(urls: watch::Sender<SecretString>, path: PathBuf
         log_event!(info, NATS_LOGIN_READ, file, fingerprint, changed = "urls", "the login to NATS was read again");
         Ok(())
     };
-    watched_file::run("NATS login", path, follow, apply).await;
+    watched_file::run(files::NATS_URL, path, follow, apply).await;
 }
 
 /// Returns the name of contents that may hold weak passwords.

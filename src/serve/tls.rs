@@ -7,8 +7,8 @@ use crate::auth::client_certificate::ClientCertificates;
 use crate::background::watched_file::{self, Content, Follow};
 use crate::clock::Clock;
 use crate::config::TlsConfig;
-use crate::telemetry::metrics::seconds;
 use crate::telemetry::metrics::table::CERTIFICATE_EXPIRY;
+use crate::telemetry::metrics::{files, micros_to_seconds};
 use crate::tls::client::ClientAuthorities;
 use crate::tls::{ServerIdentity, ServerTls};
 
@@ -67,12 +67,12 @@ pub(super) async fn run(
         *at_work = (identity, authorities);
         Ok(())
     };
-    watched_file::run_together("TLS certificate", paths, follow, apply).await;
+    watched_file::run_together(files::TLS, paths, follow, apply).await;
 }
 
 fn log(message: &str, file: &str, identity: &ServerIdentity, clock: &Clock) {
     let ServerIdentity { fingerprint, not_after, .. } = identity;
-    CERTIFICATE_EXPIRY.set(seconds(not_after.micros()), []);
+    CERTIFICATE_EXPIRY.set(micros_to_seconds(not_after.micros()), []);
     if *not_after <= clock.now() {
         log_event!(warn, CERTIFICATE_READ, file, fingerprint, %not_after, "{message}, and has expired: clients refuse it");
     } else {

@@ -10,13 +10,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::background::watched_file::{self, Content, Follow};
+use crate::background::watched_file::file_use::FileUse;
+use crate::background::watched_file::{self, Content, Follow, Used};
 use crate::domain::secret::key_check::{KeyFingerprint, RingRefused};
 use crate::domain::secret::key_ring::KeyRing;
 use crate::store::{Store, StoreError};
 use crate::telemetry::log_limiter::LogLimiter;
+use crate::telemetry::metrics::files;
 
-const NAME: &str = "token keys";
 /// The time after which a new first key signs: by then the kubelets of all nodes have brought the file to all replicas.
 const HOLD_BACK: Duration = Duration::from_secs(120);
 
@@ -42,10 +43,20 @@ struct HeldBack {
     until: Instant,
 }
 
-struct TokenKeys {
+/// The note that was made of the ring that was read last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Noted {
+    Nothing,
+    Used,
+    Refused,
+}
+
+struct TokenKeys<'a> {
     store: Store,
     ring: KeyRing,
     file: String,
+    file_use: &'a FileUse,
+    noted: Noted,
     held_back: Option<HeldBack>,
     log_limiter: LogLimiter,
 }
@@ -54,13 +65,17 @@ struct TokenKeys {
 pub(super) async fn run(store: Store, ring: KeyRing, path: PathBuf, follow: Follow) {
     let file = path.display().to_string();
     let (wanted, stop) = (watch::Sender::new(ring.clone()), follow.stop.clone());
-    let keys = TokenKeys { store, ring, file, held_back: None, log_limiter: LogLimiter::default() };
+    let file_use = FileUse::new(files::TOKEN_KEYS);
+    let (noted, held_back, log_limiter) = (Noted::Nothing, None, LogLimiter::default());
+    let keys = TokenKeys { store, ring, file, file_use: &file_use, noted, held_back, log_limiter };
     let work = keys.put_to_work(wanted.subscribe());
-    let apply = |content: &Content| {
-        wanted.send_replace(KeyRing::parse(content.text.trim()).map_err(|error| error.to_string())?);
-        Ok(())
+    let apply = |contents: &[Content]| {
+        let text = contents.first().map_or("", |content| content.text.trim());
+        wanted.send_replace(KeyRing::parse(text).map_err(|error| error.to_string())?);
+        // The database decides whether the ring can be used.
+        Ok(Used::Later)
     };
-    tokio::join!(watched_file::run(NAME, path, follow, apply), async {
+    tokio::join!(watched_file::run_noted(&file_use, vec![path], follow, apply), async {
         tokio::select! {
             () = work => {}
             () = stop.cancelled() => {}
@@ -68,16 +83,17 @@ pub(super) async fn run(store: Store, ring: KeyRing, path: PathBuf, follow: Foll
     });
 }
 
-impl TokenKeys {
+impl TokenKeys<'_> {
     /// Puts each ring to work that is read, and that the database allows.
     async fn put_to_work(mut self, mut wanted: watch::Receiver<KeyRing>) {
         while wanted.changed().await.is_ok() {
+            self.noted = Noted::Nothing;
             loop {
                 let ring = wanted.borrow_and_update().clone();
                 let Step::At(moment) = self.step(&ring).await else { break };
                 tokio::select! {
                     () = sleep_until(moment) => {}
-                    _ = wanted.changed() => {}
+                    _ = wanted.changed() => self.noted = Noted::Nothing,
                 }
             }
         }
@@ -87,15 +103,17 @@ impl TokenKeys {
         let (ring, waits_until) = self.next_ring(wanted);
         let step = waits_until.map_or(Step::Done, Step::At);
         if ring.fingerprints() == self.ring.fingerprints() {
+            self.note_used();
             return step;
         }
         match timeout(CHECK_LIMIT, self.check(&ring)).await.unwrap_or(Err(StoreError::Slow)) {
             Ok(Some(Ok(()))) => {
                 self.replace(&ring, waits_until.is_some());
+                self.note_used();
                 step
             }
             Ok(Some(Err(refused))) => {
-                watched_file::warn(NAME, &self.file, &refused.to_string());
+                self.note_refused(&refused.to_string());
                 // A key that is given up, or out of use, no longer stands in its way.
                 Step::At(Instant::now() + REFUSED_INTERVAL)
             }
@@ -128,6 +146,24 @@ impl TokenKeys {
             maintenance.check_keys(&ring.fingerprints()).await.map(Some)
         } else {
             Ok(None)
+        }
+    }
+
+    /// Notes once that the ring that was read last is in use.
+    fn note_used(&mut self) {
+        if self.noted != Noted::Used {
+            self.noted = Noted::Used;
+            self.file_use.note_used();
+        }
+    }
+
+    /// Notes once that the ring that was read last does not fit, and logs it each time.
+    fn note_refused(&mut self, problem: &str) {
+        if self.noted == Noted::Refused {
+            self.file_use.warn(&self.file, problem);
+        } else {
+            self.noted = Noted::Refused;
+            self.file_use.note_refused(&self.file, problem);
         }
     }
 

@@ -54,9 +54,9 @@ impl Answers {
     pub(crate) async fn sweep(&self) {
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;
-            let given_up = self.give_up(Instant::now());
-            if given_up > 0 {
-                log_event!(warn, ANSWERS_GIVEN_UP, given_up, "answers were not taken in time; their streams end");
+            let dropped = self.give_up(Instant::now());
+            if dropped > 0 {
+                log_event!(warn, RESPONSES_DROPPED, dropped, "answers were not taken in time; their streams end");
             }
         }
     }

@@ -30,7 +30,6 @@ use super::admission::{Admission, admit, find_caller};
 use super::answer::{Answers, Keeping, Whole};
 use super::call_log::outcome::with_outcome;
 use super::call_log::refused::RefusedCallers;
-use super::call_log::trace_context::{TraceContext, TraceId};
 use super::call_log::{self, AnsweredCall, CallLog, Sizes};
 use super::deadline::Deadline;
 use super::in_flight::InFlight;
@@ -45,7 +44,7 @@ use crate::auth::refused_caller::RefusedCaller;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entropy::Entropy;
-use crate::telemetry::traces;
+use crate::telemetry::traces::{self, TraceId};
 use call_metrics::CallMetrics;
 
 const PATH_PREFIX: &str = "/invitation.v1.";
@@ -184,17 +183,19 @@ impl Steps {
         if let Some(refused) = refuse_headers(request.headers()) {
             return refused;
         }
-        let Some(method) = path.strip_prefix(PATH_PREFIX) else { return self.pass_on_open(request, peer).await };
+        if OpenServices::has(&path) {
+            return self.pass_on_open(request, peer).await;
+        }
         let started = Instant::now();
         let token = self.in_flight.enter();
         let required = (self.rpcs.required_by)(&path);
         // The log has no names that callers invent.
-        let known = method.split_once('/').filter(|_| required.is_some()).unwrap_or(("unknown", "unknown"));
+        let known = path.strip_prefix(PATH_PREFIX).filter(|_| required.is_some());
+        let known = known.and_then(|method| method.split_once('/')).unwrap_or(("unknown", "unknown"));
         let Peer { address, client, closing } = peer;
         let caller = find_caller(&self.authenticator, request.headers(), client.as_ref()).await;
         let traced = traces::Span::of_call(request.headers(), self.metrics.method(&path));
-        let trace_id = TraceContext::of(request.headers()).map(|trace| trace.trace_id);
-        let trace_id = trace_id.or_else(|| traced.trace_id().map(TraceId));
+        let trace_id = TraceId::of_caller(request.headers()).or_else(|| traced.trace_id());
         let span = call_log::span(known, caller.as_ref().ok(), trace_id, request.headers());
         let deadline = Deadline::of(request.headers(), self.rules.timeout);
         let streams = STREAMING_PATHS.contains(&path.as_str());
@@ -221,7 +222,7 @@ impl Steps {
                 request.extensions_mut().insert(deadline);
                 request.extensions_mut().extend(caller);
                 // Dropping the handler is safe: the executor finishes the commands that it has submitted.
-                let called = or_defect(self.call(request, &path, streams, &sizes));
+                let called = catch_panic(self.call(request, &path, streams, &sizes));
                 let call = traced.around(timeout_at(deadline.0, called).instrument(span.clone())).await;
                 call.unwrap_or_else(|_| status::deadline_exceeded().into_http())
             }
@@ -345,7 +346,7 @@ fn refuse_headers(headers: &HeaderMap) -> Option<Response<Body>> {
 }
 
 /// Answers a call; if its handler panics, with INTERNAL and an id that is also in the log.
-fn or_defect(call: impl Future<Output = Response<Body>>) -> impl Future<Output = Response<Body>> {
+fn catch_panic(call: impl Future<Output = Response<Body>>) -> impl Future<Output = Response<Body>> {
     AssertUnwindSafe(call).catch_unwind().map(|answered| {
         answered.unwrap_or_else(|_| {
             let error_id = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
@@ -383,7 +384,7 @@ mod tests {
 
     #[tokio::test(crate = "crate::limit")]
     async fn panic_is_answered_internal_with_an_id() {
-        let answered = or_defect(async { panic!("this is a test") }).await;
+        let answered = catch_panic(async { panic!("this is a test") }).await;
         let status = Status::from_header_map(answered.headers()).unwrap();
         assert_eq!(status.code(), Code::Internal);
         let details = status.get_error_details();

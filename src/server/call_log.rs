@@ -1,8 +1,8 @@
 //! The log of calls: the span whose fields every line of a call has, and the one line about its answer.
 
+mod correlation_id;
 pub(crate) mod outcome;
 pub(crate) mod refused;
-pub(crate) mod trace_context;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,11 +13,12 @@ use tonic::Code;
 use tracing::Span;
 use tracing::field::{Empty, display};
 
+use self::correlation_id::correlation_id;
 use self::outcome::{Outcome, code_name};
-use self::trace_context::{TraceId, correlation_id};
 use crate::auth::caller::Caller;
 use crate::config::LoggedCalls;
 use crate::telemetry::events::CALLS;
+use crate::telemetry::traces::TraceId;
 
 /// The duration from which on a call is slow, and always logged.
 pub(crate) const SLOW: Duration = Duration::from_secs(1);
@@ -75,7 +76,7 @@ impl CallLog {
     /// Logs the answer to a call, if it is to be logged.
     pub(crate) fn answered(&self, span: &Span, call: &AnsweredCall<'_>) {
         let AnsweredCall { outcome: Outcome { code, reason }, duration, peer, sizes } = call;
-        let Some(stands_for) = self.weigh(*code, *duration) else { return };
+        let Some(stands_for) = self.sample_weight(*code, *duration) else { return };
         // Whole microseconds: more digits are noise, and half of the line's length.
         let duration_ms = duration.as_micros() as f64 / 1_000.0;
         let (peer, reason, name) = (peer.map(display), reason.as_deref(), code_name(*code));
@@ -107,7 +108,7 @@ impl CallLog {
     }
 
     /// Returns the number of calls that the line of a call stands for; `None` if it has none.
-    fn weigh(&self, code: Code, duration: Duration) -> Option<u64> {
+    fn sample_weight(&self, code: Code, duration: Duration) -> Option<u64> {
         if is_problem(code) || duration >= SLOW {
             return Some(1);
         }
@@ -154,7 +155,7 @@ mod tests {
 
     fn weights(logged: LoggedCalls, calls: &[(Code, u64)]) -> Vec<Option<u64>> {
         let log = CallLog::new(logged);
-        calls.iter().map(|(code, millis)| log.weigh(*code, Duration::from_millis(*millis))).collect()
+        calls.iter().map(|(code, millis)| log.sample_weight(*code, Duration::from_millis(*millis))).collect()
     }
 
     #[test]

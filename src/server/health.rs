@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::store::{Maintenance, StoreError};
 use crate::telemetry::log_limiter::{self, LogLimiter};
+use service::Readiness;
 
 /// The interval of the readiness checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -22,7 +23,7 @@ const CHECKS_PER_SIGNING_NOTE: u32 = 600;
 /// Watches the database and reports its state to the health service, until the service drains. Cancels `begin` when the
 /// database is ready for the first time.
 pub(crate) async fn watch(
-    reported: Arc<watch::Sender<bool>>,
+    reported: Arc<watch::Sender<Readiness>>,
     mut look: ReadinessCheck,
     begin: CancellationToken,
     drain: CancellationToken,
@@ -41,7 +42,7 @@ pub(crate) async fn watch(
             }
         }
         if ready != was_ready {
-            reported.send_replace(ready);
+            drop(reported.send_replace(if ready { Ok(()) } else { Err("the reason is looked for".to_owned()) }));
             log_event!(info, READINESS_CHANGED, ready, "readiness changed");
             was_ready = ready;
             looks = 0;
@@ -53,6 +54,7 @@ pub(crate) async fn watch(
                 // The tasks that meet the same are silent then.
                 log_limiter::note_cause("readiness", &problem);
                 log_event!(warn, NOT_READY, problem, "not ready");
+                drop(reported.send_replace(Err(problem)));
             }
         }
         if ready && looks.is_multiple_of(CHECKS_PER_SIGNING_NOTE) {
@@ -64,7 +66,7 @@ pub(crate) async fn watch(
             () = drain.cancelled() => break,
         }
     }
-    reported.send_replace(false);
+    drop(reported.send_replace(Err("the service drains".to_owned())));
 }
 
 /// Checks the readiness of the database.

@@ -57,6 +57,11 @@ impl OpenServices {
         Self { switches, health_streams, reflection_streams }
     }
 
+    /// Returns whether a path is one of these services, whether they are on or off.
+    pub(crate) fn has(path: &str) -> bool {
+        path.starts_with(HEALTH) || path.starts_with(REFLECTION)
+    }
+
     /// Returns whether a call of a path needs a credential to be admitted.
     pub(crate) fn looks_at_credential(&self, path: &str) -> bool {
         self.switches.reflection && self.switches.needs_credential && path.starts_with(REFLECTION)

@@ -73,6 +73,8 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::RequestIdReused
         | ErrorReason::WebhookEndpointDisabled
         | ErrorReason::ApiKeyRevoked
+        | ErrorReason::WrongKind
+        | ErrorReason::MaxUsesBelowUseCount
         | ErrorReason::ExpectedCountExceeded => Code::FailedPrecondition,
         ErrorReason::Unauthenticated => Code::Unauthenticated,
         ErrorReason::PermissionDenied
@@ -194,6 +196,18 @@ impl From<Refusal> for Status {
                 "rotations",
                 "the link has been rotated as often as it can be: create another invitation",
             ),
+            Refusal::RecipientsUsedUp => quota_exceeded(
+                "recipients",
+                "the invitation has had as many recipients as it can have, removed ones included: create another invitation",
+            ),
+            Refusal::WrongKind(kind) => wrong_kind(kind),
+            Refusal::MaxUsesBelowUseCount(use_count) => {
+                let message = format!(
+                    "the invitation has been accepted {use_count} times, more often than the new max_uses: send at least that \
+                     number, or revoke the invitation"
+                );
+                status(Reason::MaxUsesBelowUseCount, &message, [("use_count", use_count.to_string())])
+            }
             Refusal::TooManyRivals => quota_exceeded(
                 "open_invitations",
                 "more than 1,000 invitations into the scope are open for these targets: revoke some with RevokeInvitations, or \
@@ -215,12 +229,29 @@ impl From<Refusal> for Status {
             Refusal::InvalidField { field, invalid } => {
                 invalid_fields(vec![Violation::new(field, invalid.rule, invalid.description)])
             }
+            Refusal::InvalidFieldOf { kind, field, invalid } => {
+                let field = format!("{}.{field}", kind.resource_field());
+                invalid_fields(vec![Violation::new(field, invalid.rule, invalid.description)])
+            }
             Refusal::InvalidEntry { field, index, invalid } => {
                 let field = format!("{field}[{index}]");
                 invalid_fields(vec![Violation::new(field, invalid.rule, invalid.description)])
             }
         }
     }
+}
+
+/// FAILED_PRECONDITION for an update of an invitation of a kind by the service of another one.
+fn wrong_kind(kind: Kind) -> Status {
+    let rpc = match kind {
+        Kind::Connection => "ConnectionInvitationService/UpdateConnectionInvitation",
+        Kind::User => "UserInvitationService/UpdateUserInvitation",
+        Kind::Guest => "GuestInvitationService/UpdateGuestInvitation",
+        Kind::General => "InvitationService/UpdateInvitation",
+    };
+    let rpc = format!("{}.{rpc}", crate::pb::PACKAGE);
+    let message = format!("the invitation is of another kind: update it with {rpc}");
+    status(ErrorReason::WrongKind, &message, [("rpc", rpc.clone())])
 }
 
 /// FAILED_PRECONDITION for a request_id that another request has had.

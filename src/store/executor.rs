@@ -199,7 +199,7 @@ impl Executor {
         Ok(results)
     }
 
-    /// Returns the number of calls that wait in the lanes.
+    /// Returns the number of commands that wait in the lanes.
     pub(super) fn waiting(&self) -> usize {
         self.lanes.0.iter().map(|queue| queue.waiting()).sum()
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 pub use facts::ServerFacts;
 pub use grants::Grants;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm_migration::MigrationTrait;
 pub use turn::{PruneTurn, Pruned, Retention};
 
 use super::sql::database::Database;
@@ -102,9 +103,14 @@ impl Maintenance {
 
     /// Migrates the schema to its newest version; waits if another process is doing so. Returns the migrations that it has applied.
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        self.migrate_with(Vec::new()).await
+    }
+
+    /// Migrates as [`migrate`](Self::migrate) does, and then by migrations of whoever uses the library.
+    pub async fn migrate_with(&self, further: Vec<Box<dyn MigrationTrait>>) -> Result<Vec<String>, StoreError> {
         let connections = self.0.for_migrations().await;
         let migrating = async {
-            let applied = migration::migrate(&connections).await?;
+            let applied = migration::migrate(&connections, further).await?;
             if let Some(role) = self.0.reader_role() {
                 migration::views::create(&connections, role).await?;
             }

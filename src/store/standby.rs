@@ -49,6 +49,11 @@ impl Standby {
         })
     }
 
+    /// Returns whether reads are asked of the standby.
+    pub(super) fn is_in_use(&self) -> bool {
+        *self.in_use.borrow()
+    }
+
     /// Asks the standby; `None` if the primary has to be asked instead.
     async fn read<'r, T, R: Future<Output = Result<T, StoreError>>>(
         &'r self,

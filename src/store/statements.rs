@@ -12,7 +12,7 @@ use super::executor::load::{LoadPart, load_sql};
 use super::executor::save_sql::{Part, SaveSql, create_sql, save_sql};
 use super::maintenance::prune_sqls;
 use super::organization_grants;
-use super::queue::backlog::backlog_sql;
+use super::queue::backlog::{backlog_sql, follower_lags_sql};
 use super::queue::{OUTBOX, WEBHOOK_MESSAGES};
 use super::read::acceptances::HostedAcceptance;
 use super::read::points::PointSql;
@@ -142,6 +142,7 @@ fn save_texts(backend: DbBackend) -> Texts {
 fn claim_texts(backend: DbBackend) -> Texts {
     let claims = [
         (COUNT, backlog_sql(backend)),
+        ("lag of the followers of events", follower_lags_sql(backend)),
         ("claim messages to people", OUTBOX.claim_sql::<outbox::Entity>(backend)),
         ("where a claim of messages to people stopped", OUTBOX.stop_sql(backend)),
         ("claim messages to endpoints", WEBHOOK_MESSAGES.claim_sql::<webhook_message::Entity>(backend)),

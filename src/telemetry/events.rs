@@ -76,7 +76,7 @@ events! {
         "A call failed with an internal error, whose id the caller has."
     CALL_PANICKED "call.panicked" [error] (error_id)
         "The handler of a call panicked; `process.panicked` says where."
-    ANSWERS_GIVEN_UP "call.answers_given_up" [warn] (given_up)
+    RESPONSES_DROPPED "call.responses_dropped" [warn] (dropped)
         "Clients did not take their answers in time, so their streams end."
     WATCH_ENDED "watch.ended" [info] (code)
         "The service ended a stream of events, by this code."
@@ -100,9 +100,11 @@ events! {
         "Calls were refused because their caller is not known. One line in ten seconds for each reason and owner, WARN if UNAVAILABLE; the fields beside `calls` are those of the last call."
     API_KEY_EXPIRED "api_key.expired" [warn] (api_key expires_at)
         "An API key was used after its end, for the first time."
+    API_KEY_EXPIRES "api_key.expires" [warn] (api_key account expires_at)
+        "The API key of the file, or in use within a day, that ends next, if within a week. One line for each key that is the next."
     API_KEYS_STALE "api_keys.stale" [warn] ()
         "No API key of the database is accepted, since for ten minutes the database has not said which were revoked."
-    API_KEYS_WENT_BACK "api_keys.went_back" [warn] ()
+    API_KEYS_ROLLED_BACK "api_keys.rolled_back" [warn] ()
         "The API keys of the database are older than they were, as after a restore."
     NO_API_KEY "api_keys.none" [warn] ()
         "There is no API key, so no call can be answered."
@@ -114,13 +116,13 @@ events! {
         "The keys of a JWT issuer are too old, so its tokens are UNAVAILABLE."
 ;
 "delivery":
-    MAIL_NOT_SENT "mail.not_sent" [debug] (delivery attempts error failure)
+    MAIL_ATTEMPT_FAILED "mail.attempt_failed" [debug] (delivery attempts error failure)
         "An attempt to send a message failed."
     MAIL_FAILED "mail.failed" [warn] (delivery attempts error)
         "A message failed for good. RedeliverDeliveries queues it again."
     MAIL_NOT_SETTLED "mail.not_settled" [debug] (delivery error)
         "The result of a message was not recorded; the message is claimed again when its lease expires."
-    MAIL_TO_LOG "mail.to_log" [info] (delivery to)
+    MAIL_NOT_SENT "mail.not_sent" [info] (delivery to)
         "A message is not sent, because mail.url is `log:`."
     WEBHOOK_NOT_ACCEPTED "webhook.not_accepted" [info] (webhook endpoint attempts error outcome)
         "An endpoint did not accept a message."
@@ -154,6 +156,10 @@ events! {
         "A migration was applied."
     MIGRATION_WAITS "migration.waits" [warn] (attempts)
         "A migration waits for a lock of another transaction; it is tried again."
+    MIGRATION_TURN "migration.turn" [info] ()
+        "Another process migrates; its end is waited for."
+    TRACES_LOST "traces.lost" [warn] (spans)
+        "The collector of traces did not take spans, which are lost; logged once in ten seconds at most."
     SCHEMA_NEWER "schema.newer" [warn] (migrations)
         "A newer release has migrated the schema; this release continues to use it."
     SCHEMA_VERSION_UNREAD "schema.version_unread" [debug] (error)
@@ -186,7 +192,7 @@ events! {
         "Grown tables were not analyzed; autovacuum has to do it."
 ;
 "tasks":
-    TASK_HELD_UP "task.held_up" [warn] (task error)
+    TASK_FAILING "task.failing" [warn] (task error)
         "A task goes on failing. One line in ten seconds for each cause, whichever tasks have it."
     TASK_PANICKED "task.panicked" [error] (task)
         "A task panicked; it is begun again."
@@ -204,10 +210,10 @@ events! {
         "The expiry of an invitation was not recorded within a day."
 ;
 "reload":
-    FILES_LOOKED_AT "files.looked_at" [info] ()
+    RELOAD_REQUESTED "reload.requested" [info] ()
         "SIGHUP: the files that are read again when they change are looked at now."
-    FILE_REFUSED "file.refused" [warn] (task file problem)
-        "A file that changed cannot be used; what it had before stays at work."
+    FILE_REFUSED "file.refused" [warn] (setting file problem)
+        "A file that changed cannot be used; what it had before stays in use."
     API_KEYS_READ "api_keys_file.read" [info] (file keys withdrawn fingerprint)
         "The file of API keys was read again."
     CLIENT_CERTIFICATES_READ "client_certificates_file.read" [info] (file entries withdrawn fingerprint)
@@ -251,7 +257,7 @@ events! {
     DRAINING "server.draining" [info] (drain_timeout_ms)
         "The service takes no more connections, and calls have so long to end."
     DRAIN_CUT "server.drain_cut" [warn] ()
-        "Connections with calls are closed: the drain timeout has passed, or a second signal came."
+        "Connections with calls are closed: the drain timeout has passed, or SIGINT came during the drain."
     ENDED "server.ended" [info warn] ()
         "The service has ended; WARN if not in order."
     PROCESS_FAILED "process.failed" [error] (exit_code)

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::metrics::table::TASK_FAILURES;
+
 /// The shortest time between two warnings.
 const PAUSE: Duration = Duration::from_secs(10);
 /// The time for which nobody else logs a cause again. Whoever has logged it does so first, since it is longer than the pause.
@@ -29,10 +31,16 @@ pub(crate) struct LogLimiter {
 }
 
 impl LogLimiter {
-    /// Logs that a background task is held up, unless a warning was logged a moment ago, or another task has logged the same cause.
+    /// Counts a failure of a background task, and logs it as [`LogLimiter::log`] does.
     pub(crate) fn warn(&mut self, name: &'static str, error: &dyn Display) {
+        TASK_FAILURES.count([name]);
+        self.log(name, error);
+    }
+
+    /// Logs that a background task fails, unless a warning was logged a moment ago, or another task has logged the same cause.
+    pub(crate) fn log(&mut self, name: &'static str, error: &dyn Display) {
         if self.is_due() && is_news(name, &error.to_string()) {
-            log_event!(warn, TASK_HELD_UP, task = name, %error, "a task in the background is held up");
+            log_event!(warn, TASK_FAILING, task = name, %error, "a task in the background fails");
         }
     }
 

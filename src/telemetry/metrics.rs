@@ -1,8 +1,9 @@
 //! Metrics in the form of Prometheus: which there are is in `table`, and `exporter` hands them out.
 //!
-//! The values of labels are words of the program: nothing that a caller sends, and no address, becomes a label.
+//! The values of labels are constants of the code: nothing that a caller sends, and no address, becomes a label.
 
 pub mod exporter;
+pub mod files;
 #[cfg(target_os = "linux")]
 mod process;
 pub(crate) mod table;
@@ -97,7 +98,7 @@ impl<const N: usize> Gauge<N> {
 
     /// Sets the present number of things.
     pub(crate) fn set_count(&self, number: usize, values: [&'static str; N]) {
-        self.set(self::number(number), values);
+        self.set(count_to_f64(number), values);
     }
 }
 
@@ -119,17 +120,17 @@ impl<const N: usize> Histogram<N> {
 }
 
 /// Returns microseconds in seconds, and 0 for less than none.
-pub(crate) fn seconds(micros: i64) -> f64 {
+pub(crate) fn micros_to_seconds(micros: i64) -> f64 {
     Duration::from_micros(micros.max(0).unsigned_abs()).as_secs_f64()
 }
 
 /// Returns a number of things as a value.
-pub(crate) fn number(count: usize) -> f64 {
-    whole(u64::try_from(count).unwrap_or(u64::MAX))
+pub(crate) fn count_to_f64(count: usize) -> f64 {
+    u64_to_f64(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// Returns a whole number as a value, the same up to 2^53.
-fn whole(number: u64) -> f64 {
+fn u64_to_f64(number: u64) -> f64 {
     let (high, low) = (u32::try_from(number >> 32), u32::try_from(number & u64::from(u32::MAX)));
     f64::from(high.unwrap_or_default()) * 4_294_967_296.0 + f64::from(low.unwrap_or_default())
 }

@@ -4,7 +4,9 @@
 //! same trace, linked to the other calls of the group, and each statement is one below it. A message that is sent later is a trace of
 //! its own, linked to the group that queued it. While traces are off, a span is `None` and costs nothing.
 
+mod caller;
 mod exporter;
+mod variables;
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -16,10 +18,16 @@ use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
+pub(crate) use caller::TraceId;
 pub use exporter::{TracesError, init};
+pub(crate) use variables::check;
 
 /// The most links of a span: a group has as many calls as it has commands.
 const MAX_LINKS: usize = 64;
+
+/// The most bytes and members of `tracestate`: at least as much as the specification has everybody pass on (W3C, section 3.3.1).
+const MAX_STATE: usize = 512;
+const MAX_STATE_MEMBERS: usize = 32;
 
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
@@ -42,7 +50,13 @@ struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        if key == caller::TRACEPARENT {
+            TraceId::of_caller(self.0)?;
+        }
+        let value = self.0.get(key)?.to_str().ok()?;
+        // Every span of the trace would have what its caller adds.
+        let fits = value.len() <= MAX_STATE && value.split(',').count() <= MAX_STATE_MEMBERS;
+        fits.then_some(value)
     }
 
     fn keys(&self) -> Vec<&str> {
@@ -134,8 +148,8 @@ impl Span {
     }
 
     /// Returns the id of its trace.
-    pub(crate) fn trace_id(&self) -> Option<u128> {
-        Some(u128::from_be_bytes(self.0.as_ref()?.span().span_context().trace_id().to_bytes()))
+    pub(crate) fn trace_id(&self) -> Option<TraceId> {
+        Some(TraceId(u128::from_be_bytes(self.0.as_ref()?.span().span_context().trace_id().to_bytes())))
     }
 
     /// Notes a fact.

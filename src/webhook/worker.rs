@@ -333,5 +333,5 @@ fn count(settled: &WebhookAttemptResult) {
 fn note(WebhookAttemptResult { message, outcome, attempt, .. }: &WebhookAttemptResult) {
     let Some(error) = attempt.as_ref().and_then(|attempt| attempt.error.as_ref()) else { return };
     let ClaimedMessage { id, endpoint, attempts, .. } = message;
-    log_event!(info, WEBHOOK_NOT_ACCEPTED, webhook = %id, %endpoint, attempts, error, ?outcome, "a webhook message was not accepted");
+    log_event!(info, WEBHOOK_NOT_ACCEPTED, webhook = %id, %endpoint, attempts, error, outcome = outcome.word(), "a webhook message was not accepted");
 }

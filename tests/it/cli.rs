@@ -19,6 +19,7 @@ mod metrics;
 mod mtls;
 mod operator;
 mod outage;
+mod output;
 mod pooler;
 mod readiness;
 mod reload;

@@ -14,6 +14,7 @@ pub(crate) mod redemption;
 pub(crate) mod scopes;
 pub(crate) mod sizes;
 mod suppressions;
+pub(crate) mod update;
 pub(crate) mod user;
 pub(crate) mod webhooks;
 

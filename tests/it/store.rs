@@ -6,6 +6,7 @@ mod events;
 pub(crate) mod executor;
 pub(crate) mod lifecycle;
 pub(crate) mod migrations;
+mod online_migration;
 mod organization_grants;
 mod outbox;
 mod plans;

@@ -156,8 +156,8 @@ const UNFINISHED: [&str; 5] =
     [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), "todo!", "unimplemented!"];
 const EVASIONS: [&str; 4] = [concat!("#[ig", "nore"), concat!("#[al", "low("), concat!("#![al", "low("), "unsafe {"];
 
-/// The time limit of asynchronous tests.
-const LIMIT_FILE: &str = "tests/it/support/limit.rs";
+/// The time limit of asynchronous tests, and the runtime of the commands of the binary.
+const RUNTIMES: [&str; 2] = ["tests/it/support/limit.rs", "src/commands/runtime.rs"];
 
 type Rule = fn(&str, &str) -> Vec<String>;
 
@@ -268,7 +268,7 @@ fn without_limit(path: &str, text: &str) -> Vec<String> {
     let limited = format!("crate = \"{place}\")]");
     let mut lines = text.lines().map(str::trim_start);
     let unlimited = lines.any(|line| line.starts_with("#[tokio::test") && !line.ends_with(&limited));
-    let evaded = path != LIMIT_FILE && code(text).any(|line| line.contains(".block_on("));
+    let evaded = !RUNTIMES.contains(&path) && code(text).any(|line| line.contains(".block_on("));
     let found = [(unlimited, "`#[tokio::test]`"), (evaded, "`block_on`")].into_iter().filter(|(found, _)| *found);
     found.map(|(_, what)| format!("{path}: {what} has no time limit: write #[tokio::test({limited}")).collect()
 }

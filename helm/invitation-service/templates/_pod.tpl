@@ -65,9 +65,13 @@ runtimeClassName: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* Call with (dict "root" $ "own" MAP): a variable of `extraEnv` takes the place of one that the chart sets. */}}
+{{/*
+Call with (dict "root" $ "own" MAP): a variable of `extraEnv` takes the place of one that the chart sets. Commands that somebody runs
+in the pod find the configuration by its variable, too.
+*/}}
 {{- define "invitation-service.env" -}}
-{{- range $name, $value := mergeOverwrite (dict) (.own | default dict) .root.Values.extraEnv }}
+{{- $config := dict "INVITATION_CONFIG" "/etc/invitation-service/config.toml" }}
+{{- range $name, $value := mergeOverwrite (dict) $config (.own | default dict) .root.Values.extraEnv }}
 - name: {{ $name }}
   value: {{ $value | toString | quote }}
 {{- end }}

@@ -191,6 +191,10 @@ What the schema cannot say, because it concerns several values at once. Each par
 {{- $complaints = append $complaints (printf "extraEnv.%s is a secret, which everybody sees who may read the pods: use `secrets`" $name) }}
 {{- else if regexMatch "^INVITATION__(ADMIN__|GRPC__LISTEN|GRPC__TLS__|GRPC__DRAIN_|STORE__URL|STORE__READ_URL|STORE__LISTEN_URL|STORE__PASSWORD|STORE__CA_|TOKEN__KEYS|AUTH__|MAIL__URL)" $name }}
 {{- $complaints = append $complaints (printf "extraEnv.%s goes past the chart: use config or `secrets`" $name) }}
+{{- else if regexMatch "^OTEL_EXPORTER_OTLP_(TRACES_)?HEADERS$" $name }}
+{{- $complaints = append $complaints (printf "extraEnv.%s has a credential: send traces to a collector in the cluster, which has it" $name) }}
+{{- else if eq $name "INVITATION_CONFIG" }}
+{{- $complaints = append $complaints "extraEnv.INVITATION_CONFIG is the chart's own" }}
 {{- else if and (hasPrefix "INVITATION__" $name) (not (has $name $variables)) }}
 {{- $complaints = append $complaints (printf "extraEnv.%s is no variable that the service knows, and it would not start: see config/default.toml" $name) }}
 {{- else if regexMatch "(PASSWORD|SECRET|TOKEN|_KEY)$" $name }}

@@ -27,6 +27,7 @@ impl Resource for pb::ConnectionInvitation {
             connection_id,
             allowed_emails: allowed_emails(invitation),
             prefill: prefill::prefill_of(details),
+            archived: Some(invitation.archived_at.is_some()),
             created_connections: created.map(prefill::created_connection_from).collect(),
             scope_display_name: details.shared.scope_display_name.clone().unwrap_or_default(),
         })
@@ -51,5 +52,5 @@ impl KindFields for ConnectionDetails {
 }
 
 fn allowed_emails(invitation: &Invitation) -> Vec<String> {
-    invitation.addresses().map(|address| address.original().to_owned()).collect()
+    invitation.present_recipients().map(|recipient| recipient.address.original().to_owned()).collect()
 }

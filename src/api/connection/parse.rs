@@ -6,12 +6,15 @@ use uuid::Uuid;
 
 use super::prefill::prefill;
 use crate::api::parse::expiration::Expires;
+use crate::api::parse::field_mask::FieldMask;
 use crate::api::parse::shared::SharedFields;
+use crate::api::parse::update::Updated;
 use crate::api::parse::violations::Violations;
-use crate::api::parse::{emails, max_uses};
-use crate::domain::command::{CreateInvitation, Expiry, OnConflict};
-use crate::domain::invitation::recipient::NewRecipient;
-use crate::domain::kind::connection::{ConnectionDetails, ConnectionPurpose};
+use crate::api::parse::{check_not_archived, emails, max_uses};
+use crate::auth::caller::Caller;
+use crate::domain::command::{CreateInvitation, Expiry, Fixed, FixedField, OnConflict, UpdatedFields};
+use crate::domain::invitation::recipient::{Address, NewRecipient};
+use crate::domain::kind::connection::{ConnectionDetails, ConnectionPurpose, Prefill};
 use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::rule::FieldRule;
@@ -41,7 +44,9 @@ pub(in crate::api) fn to_create(
         let description = "must not be set: CreateReconnectInvitation repairs a connection";
         violations.add("connection_invitation.connection_id", FieldRule::NotAllowed, description);
     }
-    let prefill = given.prefill.as_ref().map(|given| prefill(violations, "connection_invitation.prefill", given));
+    violations.optional("connection_invitation.etag", &given.etag, text::opaque_id);
+    check_not_archived(violations, "connection_invitation.archived", given.archived);
+    let prefill = to_prefill(violations, given);
     let common = Common {
         path: "connection_invitation.",
         company_id: Some(&given.company_id),
@@ -95,5 +100,47 @@ impl Common<'_> {
             labels,
             on_conflict: OnConflict::Allow,
         })
+    }
+}
+
+fn to_prefill(violations: &mut Violations, given: &pb::ConnectionInvitation) -> Option<Prefill> {
+    given.prefill.as_ref().map(|given| prefill(violations, "connection_invitation.prefill", given))
+}
+
+impl Updated for pb::ConnectionInvitation {
+    const KIND: Kind = Kind::Connection;
+    const MAX_ADDED: usize = 1_000;
+    const MAPS: &'static [&'static str] = &[];
+
+    fn archived(&self) -> Option<bool> {
+        self.archived
+    }
+
+    fn own_fields(&self) -> Vec<(&'static str, bool)> {
+        vec![
+            ("max_uses", self.max_uses.is_some()),
+            ("prefill", self.prefill.is_some()),
+            ("scope_display_name", self.has_shared("scope_display_name")),
+        ]
+    }
+
+    fn parse_own(&self, violations: &mut Violations, mask: &FieldMask, _caller: &Caller, fields: &mut UpdatedFields) {
+        let field = "connection_invitation.max_uses";
+        fields.max_uses = mask.has("max_uses").then(|| max_uses(violations, field, self.max_uses));
+        fields.prefill = mask.has("prefill").then(|| to_prefill(violations, self));
+    }
+
+    fn fixed(&self, violations: &mut Violations) -> Vec<FixedField> {
+        let company = "connection_invitation.company_id";
+        let connection = "connection_invitation.connection_id";
+        let emails_field = "connection_invitation.allowed_emails";
+        // An address that was erased is shown as an empty text.
+        let given: Vec<_> = self.allowed_emails.iter().filter(|email| !email.is_empty()).cloned().collect();
+        let allowed = emails(violations, emails_field, &given).into_iter().map(Address::Email).collect();
+        let allowed = (!given.is_empty()).then_some(Fixed::Recipients(allowed));
+        let company_id = violations.optional(company, &self.company_id, text::uuid).map(Fixed::Company);
+        let connection_id = violations.optional(connection, &self.connection_id, text::uuid).map(Fixed::Connection);
+        let fields = [(company, company_id), (connection, connection_id), (emails_field, allowed)];
+        fields.into_iter().filter_map(|(path, value)| Some(FixedField { path, value: value? })).collect()
     }
 }

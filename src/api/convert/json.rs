@@ -14,7 +14,8 @@ pub(in crate::api) fn json_text(text: &str) -> Option<Struct> {
     serde_json::from_str(text).ok().map(|object| json_object(&object))
 }
 
-fn json_value(value: &Value) -> prost_types::Value {
+/// Converts any value.
+pub(in crate::api) fn json_value(value: &Value) -> prost_types::Value {
     let kind = match value {
         Value::Null => Json::NullValue(0),
         Value::Bool(value) => Json::BoolValue(*value),

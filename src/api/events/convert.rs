@@ -2,12 +2,13 @@
 
 use uuid::Uuid;
 
+use crate::api::convert::json::json_value;
 use crate::api::convert::shared::scope;
 use crate::api::convert::{count, kind, state, timestamp};
 use crate::api::deliveries::convert::purpose;
 use crate::api::resource::{acceptance_name, delivery_name, invitation_name, recipient_name, suppression_name};
 use crate::api::suppressions::reason;
-use crate::domain::invitation::event::payload::{AcceptedPayload, Payload, UpdatedPayload};
+use crate::domain::invitation::event::payload::{AcceptedPayload, FieldChange, Payload, UpdatedPayload};
 use crate::domain::invitation::event::{Event, StoredEvent};
 use crate::domain::value::id::InvitationId;
 use crate::pb;
@@ -127,7 +128,16 @@ fn updated(id: InvitationId, updated: &UpdatedPayload) -> pb::InvitationUpdatedE
         created_connection: text(updated.created_connection),
         acceptance: updated.acceptance.map(|acceptance| acceptance_name(id, acceptance)).unwrap_or_default(),
         deleted: updated.deleted,
+        changes: updated.changes.iter().chain(&updated.words).map(field_change).collect(),
+        added_recipients: updated.added.iter().map(|ordinal| recipient_name(id, *ordinal)).collect(),
+        removed_recipients: updated.removed.iter().map(|ordinal| recipient_name(id, *ordinal)).collect(),
+        mailed_count: count(updated.mailed_count),
     }
+}
+
+fn field_change(change: &FieldChange) -> pb::FieldChange {
+    let value = |value: &serde_json::Value| Some(value).filter(|value| !value.is_null()).map(json_value);
+    pb::FieldChange { field: change.field.clone(), old_value: value(&change.old), new_value: value(&change.new) }
 }
 
 fn text(id: Option<Uuid>) -> String {

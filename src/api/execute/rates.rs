@@ -100,8 +100,11 @@ fn credential(caller: &Caller) -> Option<String> {
 
 /// Returns the number of people that an action invites: 0 unless it creates an invitation.
 pub(crate) fn invitees_of(action: &Action) -> u32 {
-    let Action::Create(create) = action else { return 0 };
-    invitees(create.recipients.len())
+    match action {
+        Action::Create(create) => invitees(create.recipients.len()),
+        Action::Update(update) => u32::try_from(update.added.len()).unwrap_or(u32::MAX),
+        _ => 0,
+    }
 }
 
 /// Invitees that were counted.

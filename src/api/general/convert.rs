@@ -55,7 +55,7 @@ pub(super) fn target_type(address_type: AddressType) -> pb::TargetType {
         AddressType::Phone => pb::TargetType::Phone,
         AddressType::Internal => pb::TargetType::Internal,
         AddressType::Share => pb::TargetType::Share,
-        AddressType::Erased => pb::TargetType::Erased,
+        AddressType::Erased | AddressType::Removed => pb::TargetType::Erased,
     }
 }
 

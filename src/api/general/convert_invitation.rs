@@ -34,8 +34,8 @@ pub(in crate::api) fn invitation(
         account: invitation.account.as_str().to_owned(),
         status: status(invitation).into(),
         invitation_type: invitation_type(invitation).into(),
-        targets: invitation.recipients.iter().map(target).collect(),
-        recipient_count: count(invitation.recipients.len() + invitation.further_recipients),
+        targets: invitation.present_recipients().map(target).collect(),
+        recipient_count: count(invitation.present_recipients().count() + invitation.further_recipients),
         scope: details.scope(&invitation.account).as_ref().map(scope),
         groups: details.groups().iter().map(scope).collect(),
         roles: details.roles().to_vec(),
@@ -47,7 +47,7 @@ pub(in crate::api) fn invitation(
         unfurl_count: count(invitation.engagement.unfurls),
         expired: facts.expired_at(now),
         deactivated: facts.revoked_at.is_some() || facts.declined_at.is_some() || facts.emptied_at.is_some(),
-        archived: invitation.archived_at.is_some(),
+        archived: Some(invitation.archived_at.is_some()),
         source: SOURCE.to_owned(),
         ; ..pb::Invitation::default()
     };

@@ -1,15 +1,16 @@
 //! Parses the requests that create general invitations.
 
+mod update;
+
 use std::collections::BTreeMap;
 
-use crate::api::parse::entries;
 use crate::api::parse::expiration::Expires;
 use crate::api::parse::filter::address_type;
 use crate::api::parse::json::json;
 use crate::api::parse::on_conflict::on_conflict;
 use crate::api::parse::shared::{SharedFields, picture};
 use crate::api::parse::violations::Violations;
-use crate::api::parse::{max_uses, roles};
+use crate::api::parse::{check_not_archived, limited_entries, max_uses, roles};
 use crate::domain::command::{CreateInvitation, Expiry, ExpiryTime, OnConflict};
 use crate::domain::invitation::recipient::{Address, AddressType, NewRecipient};
 use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, UnfurlConfig, Usage};
@@ -22,7 +23,6 @@ use crate::pb;
 
 const MAX_TARGETS: usize = 100;
 const MAX_GROUPS: usize = 50;
-const MAX_VARIABLES: usize = 64;
 
 /// Parses a CreateInvitationRequest; `default_ttl` is its time to live if it sets none.
 pub(in crate::api) fn to_create(
@@ -37,7 +37,9 @@ pub(in crate::api) fn to_create(
     let given = request.invitation.as_ref().unwrap_or(&empty);
     let at = |field: &str| format!("invitation.{field}");
     let usage = usage(violations, &at("invitation_type"), given.invitation_type);
-    let recipients = targets(violations, &at("targets"), &given.targets);
+    violations.optional(&at("etag"), &given.etag, text::opaque_id);
+    check_not_archived(violations, &at("archived"), given.archived);
+    let recipients = targets(violations, &at("targets"), &given.targets, MAX_TARGETS);
     let on_conflict = on_conflict(violations, request.on_conflict, OnConflict::Allow);
     let (shared, labels) = given.shared(violations);
     let details = details(violations, &at, given, usage, on_conflict, shared);
@@ -96,9 +98,16 @@ fn uses(violations: &mut Violations, field: &str, given: Option<i32>, usage: Usa
     }
 }
 
-fn targets(violations: &mut Violations, field: &str, given: &[pb::Target]) -> Vec<NewRecipient> {
-    if given.len() > MAX_TARGETS {
-        violations.add(field, FieldRule::TooMany, "must have at most 100 entries");
+/// Parses targets; those with the same address count once.
+pub(in crate::api) fn targets(
+    violations: &mut Violations,
+    field: &str,
+    given: &[pb::Target],
+    most: usize,
+) -> Vec<NewRecipient> {
+    if given.len() > most {
+        let description = if most == 1 { "must have at most one entry".to_owned() } else { too_many(most) };
+        violations.add(field, FieldRule::TooMany, &description);
         return Vec::new();
     }
     let mut recipients: Vec<NewRecipient> = Vec::new();
@@ -117,6 +126,10 @@ fn targets(violations: &mut Violations, field: &str, given: &[pb::Target]) -> Ve
     recipients
 }
 
+fn too_many(most: usize) -> String {
+    format!("must have at most {most} entries")
+}
+
 /// Parses a target's address.
 fn address(violations: &mut Violations, at: &impl Fn(&str) -> String, target: &pb::Target) -> Option<Address> {
     let Some(given_type) = violations.take(at("type"), address_type(target.r#type)) else {
@@ -129,6 +142,18 @@ fn address(violations: &mut Violations, at: &impl Fn(&str) -> String, target: &p
     violations.required(&at("value"), &target.value, |value| Address::parse(given_type, value))
 }
 
+fn recipient_match(violations: &mut Violations, field: &str, given: i32) -> RecipientMatch {
+    match pb::RecipientMatch::try_from(given) {
+        Ok(pb::RecipientMatch::Unspecified | pb::RecipientMatch::Exact) => RecipientMatch::Exact,
+        Ok(pb::RecipientMatch::Domain) => RecipientMatch::Domain,
+        Ok(pb::RecipientMatch::Any) => RecipientMatch::Any,
+        Err(_) => {
+            violations.add(field, FieldRule::UnknownValue, "must be a known value");
+            RecipientMatch::Exact
+        }
+    }
+}
+
 fn details(
     violations: &mut Violations,
     at: &impl Fn(&str) -> String,
@@ -139,15 +164,7 @@ fn details(
 ) -> GeneralDetails {
     let groups = groups(violations, &at("groups"), &given.groups);
     let explicit = given.scope.as_ref().and_then(|given| scope(violations, &at("scope"), given));
-    let recipient_match = match pb::RecipientMatch::try_from(given.recipient_match) {
-        Ok(pb::RecipientMatch::Unspecified | pb::RecipientMatch::Exact) => RecipientMatch::Exact,
-        Ok(pb::RecipientMatch::Domain) => RecipientMatch::Domain,
-        Ok(pb::RecipientMatch::Any) => RecipientMatch::Any,
-        Err(_) => {
-            violations.add(at("recipient_match"), FieldRule::UnknownValue, "must be a known value");
-            RecipientMatch::Exact
-        }
-    };
+    let recipient_match = recipient_match(violations, &at("recipient_match"), given.recipient_match);
     GeneralDetails {
         usage,
         explicit_scope: given.scope.is_some(),
@@ -213,11 +230,7 @@ fn template_variables(
     field: &str,
     given: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    if given.len() > MAX_VARIABLES {
-        violations.add(field, FieldRule::TooMany, "must have at most 64 entries");
-        return BTreeMap::new();
-    }
-    entries(violations, field, given, text::variable)
+    limited_entries(violations, field, given, text::variable)
 }
 
 fn unfurl_config(violations: &mut Violations, field: &str, given: &pb::UnfurlConfig) -> UnfurlConfig {

@@ -2,13 +2,16 @@
 
 use uuid::Uuid;
 
+use crate::api::parse::check_not_archived;
 use crate::api::parse::expiration::Expires;
 use crate::api::parse::field_mask::FieldMask;
 use crate::api::parse::on_conflict::on_conflict;
 use crate::api::parse::shared::SharedFields;
+use crate::api::parse::update::Updated;
 use crate::api::parse::violations::Violations;
-use crate::domain::command::{CreateInvitation, Expiry, FixedFields, OnConflict, Target, UpdateGuestInvitation};
-use crate::domain::invitation::recipient::NewRecipient;
+use crate::auth::caller::Caller;
+use crate::domain::command::{CreateInvitation, Fixed, FixedField, OnConflict, UpdatedFields};
+use crate::domain::invitation::recipient::{Address, NewRecipient};
 use crate::domain::kind::guest::GuestDetails;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::email::Email;
@@ -20,29 +23,8 @@ use crate::pb;
 const MAX_EMAIL: usize = 100;
 
 const EXPIRE_TIME: &str = "guest_invitation.expire_time";
-
-/// The caller-set fields of a guest invitation that can be updated, parsed.
-pub(in crate::api) struct Given {
-    pub(in crate::api) expiry: Option<Expiry>,
-    pub(in crate::api) parent_organization_id: Option<Uuid>,
-    pub(in crate::api) parent_organization_name: Option<String>,
-}
-
-/// Parses the fields that a create and an update have in common.
-pub(in crate::api) fn given(violations: &mut Violations, given: &pb::GuestInvitation) -> Given {
-    let expiry = given.expiry(violations, Kind::Guest.lifetime());
-    let parent = &given.parent_organization_id;
-    let parent_name = &given.parent_organization_name;
-    Given {
-        expiry,
-        parent_organization_id: violations.optional("guest_invitation.parent_organization_id", parent, text::uuid),
-        parent_organization_name: violations.optional(
-            "guest_invitation.parent_organization_name",
-            parent_name,
-            text::free_text,
-        ),
-    }
-}
+const PARENT_ID: &str = "parent_organization_id";
+const PARENT_NAME: &str = "parent_organization_name";
 
 /// Parses a CreateGuestInvitationRequest of a host.
 pub(in crate::api) fn to_create(
@@ -53,28 +35,17 @@ pub(in crate::api) fn to_create(
     let empty = pb::GuestInvitation::default();
     let invitation = request.guest_invitation.as_ref().unwrap_or(&empty);
     let email = violations.required("guest_invitation.email", &invitation.email, |value| {
-        Email::parse(value).and_then(|email| {
-            let short = email.original().len() <= MAX_EMAIL;
-            if short {
-                Ok(email)
-            } else {
-                Err(Invalid::new(FieldRule::TooLong, "must be an e-mail address of 3 to 100 bytes"))
-            }
-        })
+        Email::parse(value).and_then(|email| check_email(&email).map(|()| email))
     });
     email.iter().for_each(|email| violations.invites("guest_invitation.email", email));
     if invitation.expiration.is_none() {
         violations.add(EXPIRE_TIME, FieldRule::Required, "is required, or ttl in its place");
     }
     violations.optional("guest_invitation.etag", &invitation.etag, text::opaque_id);
-    if invitation.archived == Some(true) {
-        violations.add(
-            "guest_invitation.archived",
-            FieldRule::NotAllowed,
-            "must not be set: a new invitation is not archived",
-        );
-    }
-    let Given { expiry, parent_organization_id, parent_organization_name } = given(violations, invitation);
+    check_not_archived(violations, "guest_invitation.archived", invitation.archived);
+    let expiry = invitation.expiry(violations, Kind::Guest.lifetime());
+    let parent_organization_id = parent_id(violations, invitation);
+    let parent_organization_name = parent_name(violations, invitation);
     let (shared, labels) = invitation.shared(violations);
     let on_conflict = on_conflict(violations, request.on_conflict, OnConflict::Reject);
     let details = GuestDetails {
@@ -95,50 +66,48 @@ pub(in crate::api) fn to_create(
     })
 }
 
-/// The changes of an UpdateGuestInvitationRequest, parsed.
-pub(in crate::api) struct Update {
-    given: Given,
-    archived: bool,
-    fixed: FixedFields,
-    mask: FieldMask,
-}
+impl Updated for pb::GuestInvitation {
+    const KIND: Kind = Kind::Guest;
+    const MAX_ADDED: usize = 1;
+    const MAPS: &'static [&'static str] = &[];
 
-/// Parses an UpdateGuestInvitationRequest.
-pub(in crate::api) fn update(violations: &mut Violations, request: &pb::UpdateGuestInvitationRequest) -> Update {
-    let empty = pb::GuestInvitation::default();
-    let invitation = request.guest_invitation.as_ref().unwrap_or(&empty);
-    let fields = [
-        ("expire_time", invitation.expiration.is_some()),
-        ("archived", invitation.archived.is_some()),
-        ("parent_organization_id", !invitation.parent_organization_id.is_empty()),
-        ("parent_organization_name", !invitation.parent_organization_name.is_empty()),
-    ];
-    let mask = FieldMask::parse(violations, request.update_mask.as_ref(), fields);
-    if mask.has("expire_time") && invitation.expiration.is_none() {
-        violations.add(EXPIRE_TIME, FieldRule::Required, "is required, or ttl in its place");
+    fn archived(&self) -> Option<bool> {
+        self.archived
     }
-    // A mask that names fields says that the others are not looked at.
-    let fixed = if mask.is_whole() { fixed(violations, invitation) } else { FixedFields::default() };
-    Update { given: given(violations, invitation), archived: invitation.archived.unwrap_or_default(), fixed, mask }
-}
 
-fn fixed(violations: &mut Violations, invitation: &pb::GuestInvitation) -> FixedFields {
-    let email = violations.optional("guest_invitation.email", &invitation.email, Email::parse);
-    let (shared, labels) = invitation.shared(violations);
-    FixedFields { email, shared, labels }
-}
-
-impl Update {
-    /// Returns the command on an invitation.
-    pub(in crate::api) fn of(self, target: Target) -> UpdateGuestInvitation {
-        let Self { given, archived, fixed, mask } = self;
-        UpdateGuestInvitation {
-            target,
-            expiry: given.expiry.filter(|_| mask.has("expire_time")),
-            archived: mask.has("archived").then_some(archived),
-            parent_organization_id: mask.has("parent_organization_id").then_some(given.parent_organization_id),
-            parent_organization_name: mask.has("parent_organization_name").then_some(given.parent_organization_name),
-            fixed: Box::new(fixed),
-        }
+    fn own_fields(&self) -> Vec<(&'static str, bool)> {
+        vec![
+            (PARENT_ID, !self.parent_organization_id.is_empty()),
+            (PARENT_NAME, !self.parent_organization_name.is_empty()),
+            ("scope_display_name", self.has_shared("scope_display_name")),
+        ]
     }
+
+    fn parse_own(&self, violations: &mut Violations, mask: &FieldMask, _caller: &Caller, fields: &mut UpdatedFields) {
+        fields.parent_organization_id = mask.has(PARENT_ID).then(|| parent_id(violations, self));
+        fields.parent_organization_name = mask.has(PARENT_NAME).then(|| parent_name(violations, self));
+    }
+
+    fn fixed(&self, violations: &mut Violations) -> Vec<FixedField> {
+        let path = "guest_invitation.email";
+        let email = violations.optional(path, &self.email, Email::parse).map(Address::Email);
+        email.map(|email| FixedField { path, value: Fixed::Recipients(vec![email]) }).into_iter().collect()
+    }
+
+    fn check_added(recipient: &NewRecipient) -> Result<(), Invalid> {
+        recipient.address.email().map_or(Ok(()), check_email)
+    }
+}
+
+fn parent_id(violations: &mut Violations, given: &pb::GuestInvitation) -> Option<Uuid> {
+    violations.optional("guest_invitation.parent_organization_id", &given.parent_organization_id, text::uuid)
+}
+
+fn parent_name(violations: &mut Violations, given: &pb::GuestInvitation) -> Option<String> {
+    violations.optional("guest_invitation.parent_organization_name", &given.parent_organization_name, text::free_text)
+}
+
+fn check_email(email: &Email) -> Result<(), Invalid> {
+    let is_short = email.original().len() <= MAX_EMAIL;
+    if is_short { Ok(()) } else { Err(Invalid::new(FieldRule::TooLong, "must be an e-mail address of 3 to 100 bytes")) }
 }

@@ -6,22 +6,24 @@ use serde_json::{Map, Number, Value};
 
 use crate::api::parse::violations::Violations;
 use crate::domain::value::rule::{FieldRule, Invalid};
-use crate::domain::value::text;
-
-/// The most bytes an object may have as JSON.
-const MAX_BYTES: usize = 16 * 1024;
+use crate::domain::value::text::{self, MAX_JSON_BYTES};
 
 /// Parses an object to the text that is stored; an absent one is `None`.
 pub(in crate::api) fn json(violations: &mut Violations, field: &str, given: Option<&Struct>) -> Option<String> {
     let parsed = json_object(given?).and_then(|object| {
         let text = Value::Object(object).to_string();
-        if text.len() <= MAX_BYTES {
+        if text.len() <= MAX_JSON_BYTES {
             Ok(text)
         } else {
             Err(Invalid::new(FieldRule::TooLong, "must have at most 16 KiB as JSON"))
         }
     });
     violations.take(field, parsed)
+}
+
+/// Parses one field of an object. The object as a whole is limited where it is put together.
+pub(in crate::api) fn json_entry(violations: &mut Violations, field: &str, given: &Given) -> Option<Value> {
+    violations.take(field, json_value(given))
 }
 
 fn json_object(object: &Struct) -> Result<Map<String, Value>, Invalid> {

@@ -27,7 +27,7 @@ pub(in crate::api) trait Resend: Named + Expires {
         let expiry = self.expiry(violations, lifetime);
         let (rotate, send_email) = self.flags();
         let target = self.target(service, violations);
-        let recipients = ordinals(violations, self.recipients(), target.as_ref());
+        let recipients = ordinals(violations, ("recipients", MAX_RECIPIENTS), self.recipients(), target.as_ref());
         if send_email == Some(false) && !self.recipients().is_empty() {
             violations.add("recipients", FieldRule::Conflicts, "must be empty if `send_email` is false");
         }
@@ -36,8 +36,13 @@ pub(in crate::api) trait Resend: Named + Expires {
 }
 
 /// Parses the names of recipients of the target. The decision knows which ordinals there are.
-fn ordinals(violations: &mut Violations, names: &[String], target: Option<&Target>) -> Vec<u16> {
-    violations.each("recipients", names, MAX_RECIPIENTS, |name| match parse_recipient(name)? {
+pub(super) fn ordinals(
+    violations: &mut Violations,
+    (field, most): (&str, usize),
+    names: &[String],
+    target: Option<&Target>,
+) -> Vec<u16> {
+    violations.each(field, names, most, |name| match parse_recipient(name)? {
         (invitation, ordinal) if target.is_none_or(|target| target.id == invitation) => Ok(ordinal),
         _ => Err(Invalid::new(FieldRule::Conflicts, "must be a recipient of the invitation")),
     })

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use prost_types::Struct;
 
+use super::field_mask::FieldMask;
 use super::json::json;
 use super::labels;
+use super::update::{json_update, map_update};
 use super::violations::Violations;
+use crate::domain::command::UpdatedFields;
 use crate::domain::kind::connection::HttpUrl;
 use crate::domain::kind::shared::{Inviter, RedirectUri, SharedDetails};
 use crate::domain::value::email::Email;
@@ -14,7 +17,8 @@ use crate::domain::value::rule::Invalid;
 use crate::domain::value::text;
 use crate::pb;
 
-/// The shared fields of a message that creates an invitation.
+/// The shared fields of a message that creates or updates an invitation.
+#[derive(Clone, Copy)]
 pub(in crate::api) struct Given<'a> {
     path: &'static str,
     inviter: Option<&'a pb::Inviter>,
@@ -34,18 +38,74 @@ pub(in crate::api) trait SharedFields {
     /// Parses the shared fields, and the labels.
     fn shared(&self, violations: &mut Violations) -> (SharedDetails, BTreeMap<String, String>) {
         let given = self.given();
-        let at = |field: &str| format!("{}{field}", given.path);
-        let name = given.scope_display_name;
-        let shared = SharedDetails {
-            inviter: given.inviter.map(|inviter| to_inviter(violations, &at("inviter"), inviter)),
+        let metadata = json(violations, &format!("{}metadata", given.path), given.metadata);
+        let labels = labels(violations, &format!("{}labels", given.path), given.labels);
+        (SharedDetails { metadata, ..given.words(violations) }, labels)
+    }
+
+    /// Returns whether a shared field is set.
+    fn has_shared(&self, field: &str) -> bool {
+        let given = self.given();
+        match field {
+            "inviter" => given.inviter.is_some(),
+            "scope_display_name" => !given.scope_display_name.is_empty(),
+            "message" => !given.message.is_empty(),
+            "locale" => !given.locale.is_empty(),
+            "redirect_uri" => !given.redirect_uri.is_empty(),
+            "labels" => !given.labels.is_empty(),
+            "metadata" => given.metadata.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Parses those of the shared fields that a mask names. The others may be anything.
+    fn updated_shared(&self, violations: &mut Violations, mask: &FieldMask) -> UpdatedFields {
+        let given = self.given();
+        let metadata = json_update(violations, mask, (given.path, "metadata"), given.metadata);
+        let labels = map_update(violations, mask, (given.path, "labels"), given.labels, text::label_value);
+        let words = given.named_in(mask).words(violations);
+        let has = |field| mask.has(field).then_some(());
+        UpdatedFields {
+            // An empty message is no inviter.
+            inviter: has("inviter").map(|()| words.inviter.filter(|inviter| *inviter != Inviter::default())),
+            scope_display_name: has("scope_display_name").map(|()| words.scope_display_name),
+            message: has("message").map(|()| words.message),
+            locale: has("locale").map(|()| words.locale),
+            redirect_uri: has("redirect_uri").map(|()| words.redirect_uri),
+            labels,
+            metadata,
+            ..UpdatedFields::default()
+        }
+    }
+}
+
+impl<'a> Given<'a> {
+    /// Returns those of the words that a mask names.
+    fn named_in(&self, mask: &FieldMask) -> Given<'a> {
+        let text = |field: &str, text: &'a str| if mask.has(field) { text } else { "" };
+        Given {
+            inviter: self.inviter.filter(|_| mask.has("inviter")),
+            scope_display_name: text("scope_display_name", self.scope_display_name),
+            message: text("message", self.message),
+            locale: text("locale", self.locale),
+            redirect_uri: text("redirect_uri", self.redirect_uri),
+            ..*self
+        }
+    }
+
+    /// Parses the words: all but the labels and the metadata.
+    fn words(&self, violations: &mut Violations) -> SharedDetails {
+        let at = |field: &str| format!("{}{field}", self.path);
+        let name = self.scope_display_name;
+        SharedDetails {
+            inviter: self.inviter.map(|inviter| to_inviter(violations, &at("inviter"), inviter)),
             scope_display_name: violations.optional(&at("scope_display_name"), name, text::free_text),
-            message: violations.optional(&at("message"), given.message, text::message),
-            locale: violations.optional(&at("locale"), given.locale, text::locale),
-            redirect_uri: violations.optional(&at("redirect_uri"), given.redirect_uri, RedirectUri::parse),
-            metadata: json(violations, &at("metadata"), given.metadata),
+            message: violations.optional(&at("message"), self.message, text::message),
+            locale: violations.optional(&at("locale"), self.locale, text::locale),
+            redirect_uri: violations.optional(&at("redirect_uri"), self.redirect_uri, RedirectUri::parse),
+            metadata: None,
             replaced: Vec::new(),
-        };
-        (shared, labels(violations, &at("labels"), given.labels))
+        }
     }
 }
 

@@ -21,6 +21,7 @@ impl Resource for pb::UserInvitation {
             name: identity.typed_name,
             invited_email: only_address(invitation),
             acceptance: acceptances.into_iter().next(),
+            archived: Some(invitation.archived_at.is_some()),
             roles: details.roles.clone(),
             scope_display_name: details.shared.scope_display_name.clone().unwrap_or_default(),
         })

@@ -1,17 +1,20 @@
 //! Parses the requests that create user invitations.
 
 use crate::api::parse::expiration::Expires;
+use crate::api::parse::field_mask::FieldMask;
 use crate::api::parse::on_conflict::on_conflict;
-use crate::api::parse::roles;
 use crate::api::parse::shared::SharedFields;
+use crate::api::parse::update::Updated;
 use crate::api::parse::violations::Violations;
+use crate::api::parse::{check_not_archived, roles};
 use crate::auth::caller::{Caller, Credential};
-use crate::domain::command::{CreateInvitation, Expiry, ExpiryTime, OnConflict};
-use crate::domain::invitation::recipient::NewRecipient;
+use crate::domain::command::{CreateInvitation, Expiry, ExpiryTime, Fixed, FixedField, OnConflict, UpdatedFields};
+use crate::domain::invitation::recipient::{Address, NewRecipient};
 use crate::domain::kind::user::UserDetails;
 use crate::domain::kind::{Details, Kind};
 use crate::domain::value::email::Email;
 use crate::domain::value::rule::FieldRule;
+use crate::domain::value::text;
 use crate::domain::value::time::Ttl;
 use crate::pb;
 
@@ -29,11 +32,9 @@ pub(in crate::api) fn to_create(
     let email = violations.required("user_invitation.invited_email", &given.invited_email, Email::parse);
     email.iter().for_each(|email| violations.invites("user_invitation.invited_email", email));
     let (shared, labels) = given.shared(violations);
-    // A credential identifies no person, so its holder has to name the inviter.
-    let is_unnamed = given.inviter.as_ref().is_none_or(|inviter| inviter.display_name.is_empty());
-    if caller.credential != Credential::None && is_unnamed {
-        violations.add("user_invitation.inviter.display_name", FieldRule::Required, "is required");
-    }
+    check_inviter(violations, caller, given);
+    violations.optional("user_invitation.etag", &given.etag, text::opaque_id);
+    check_not_archived(violations, "user_invitation.archived", given.archived);
     let on_conflict = on_conflict(violations, request.on_conflict, OnConflict::Reject);
     let roles = roles(violations, "user_invitation.roles", &given.roles);
     let expiry = given.expiry(violations, Kind::User.lifetime()).unwrap_or(DEFAULT_EXPIRY);
@@ -46,4 +47,39 @@ pub(in crate::api) fn to_create(
         labels,
         on_conflict,
     })
+}
+
+/// Checks that there is an inviter: a credential identifies no person, so its holder has to name one.
+fn check_inviter(violations: &mut Violations, caller: &Caller, given: &pb::UserInvitation) {
+    let is_unnamed = given.inviter.as_ref().is_none_or(|inviter| inviter.display_name.is_empty());
+    if caller.credential != Credential::None && is_unnamed {
+        violations.add("user_invitation.inviter.display_name", FieldRule::Required, "is required");
+    }
+}
+
+impl Updated for pb::UserInvitation {
+    const KIND: Kind = Kind::User;
+    const MAX_ADDED: usize = 1;
+    const MAPS: &'static [&'static str] = &[];
+
+    fn archived(&self) -> Option<bool> {
+        self.archived
+    }
+
+    fn own_fields(&self) -> Vec<(&'static str, bool)> {
+        vec![("roles", !self.roles.is_empty()), ("scope_display_name", self.has_shared("scope_display_name"))]
+    }
+
+    fn parse_own(&self, violations: &mut Violations, mask: &FieldMask, caller: &Caller, fields: &mut UpdatedFields) {
+        fields.roles = mask.has("roles").then(|| roles(violations, "user_invitation.roles", &self.roles));
+        if mask.has("inviter") {
+            check_inviter(violations, caller, self);
+        }
+    }
+
+    fn fixed(&self, violations: &mut Violations) -> Vec<FixedField> {
+        let path = "user_invitation.invited_email";
+        let email = violations.optional(path, &self.invited_email, Email::parse).map(Address::Email);
+        email.map(|email| FixedField { path, value: Fixed::Recipients(vec![email]) }).into_iter().collect()
+    }
 }

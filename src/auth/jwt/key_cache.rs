@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::jwks::KeySet;
 
@@ -14,6 +14,7 @@ const MAX_UNKNOWN: usize = 64;
 #[derive(Debug)]
 pub(crate) struct KeyCache {
     state: Mutex<State>,
+    created_at: Instant,
     is_wanted: AtomicBool,
     /// Whether the keys can be asked for anew. Those of a file come by themselves.
     is_fetched: bool,
@@ -39,7 +40,7 @@ pub(crate) struct Read(u64);
 impl KeyCache {
     /// Creates a cache without keys.
     pub(super) fn new(is_fetched: bool) -> Self {
-        Self { state: Mutex::default(), is_wanted: AtomicBool::new(false), is_fetched }
+        Self { state: Mutex::default(), created_at: Instant::now(), is_wanted: AtomicBool::new(false), is_fetched }
     }
 
     /// Returns the keys, unless there are none yet or they are too old.
@@ -81,6 +82,12 @@ impl KeyCache {
         self.lock().fetched_at
     }
 
+    /// Returns the age of keys that are fetched: since the latest fetch that was answered, or since the issuer is known; `None` for
+    /// those of a file.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.is_fetched.then(|| self.fetched_at().unwrap_or(self.created_at).elapsed())
+    }
+
     /// Drops the keys, and returns whether there were any.
     pub(super) fn drop_keys(&self) -> bool {
         self.lock().keys.take().is_some()
@@ -117,6 +124,16 @@ impl KeyCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fetched_keys_have_an_age_from_the_start_on() {
+        let hour = Duration::from_secs(3_600);
+        let (of_file, fetched) = (KeyCache::new(false), KeyCache::new(true));
+        assert!(of_file.age().is_none());
+        assert!(fetched.age().is_some_and(|age| age < hour), "nothing was fetched yet");
+        fetched.note_fetch(Instant::now().checked_sub(hour).unwrap());
+        assert!(fetched.age().is_some_and(|age| age >= hour));
+    }
 
     fn keys() -> KeySet {
         let key = data_encoding::BASE64URL_NOPAD.encode(&[1; 32]);

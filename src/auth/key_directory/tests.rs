@@ -148,3 +148,29 @@ async fn use_is_noted_once_an_hour_and_absent_hashes_are_bounded() {
     assert!(hashes.iter().all(|hash| directory.learn(&[*hash], &[], 2)));
     assert!(directory.0.absent.lock().unwrap().len() <= MAX_ABSENT);
 }
+
+#[tokio::test(crate = "crate::limit")]
+async fn next_end_is_that_of_a_key_in_use() {
+    let day = 24 * HOUR;
+    let ending = |number, revoked, expires_in: i64, used_ago: i64| {
+        let (hash, found) = key(number, revoked);
+        let (account, record) = found.unwrap();
+        let powers = Powers { expires_at: Some(Timestamp::from_micros(NOW.micros() + expires_in)), ..record.powers };
+        let last_used_at = Some(Timestamp::from_micros(NOW.micros() - used_ago));
+        (hash, Some((account, ApiKeyRecord { powers, last_used_at, ..record })))
+    };
+    let (directory, _asks) = KeyDirectory::new();
+    let keys = [
+        key(1, false),
+        ending(2, false, 3 * day, HOUR),
+        ending(3, false, 2 * day, 2 * day),
+        ending(4, true, day, HOUR),
+        ending(5, false, -day, HOUR),
+        ending(6, false, 4 * day, HOUR),
+    ];
+    know(&directory, &keys, 1);
+    let next = directory.next_expiry(NOW).unwrap();
+    assert_eq!((next.api_key.as_str(), next.expires_at.micros()), ("apiKeys/key-2", NOW.micros() + 3 * day));
+    know(&directory, &[key(1, false)], 2);
+    assert_eq!(directory.next_expiry(NOW), None, "no key ends");
+}

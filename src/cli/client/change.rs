@@ -23,6 +23,7 @@ impl Run for RevokeArgs {
     async fn run(self, session: &mut Session) -> Result<(), Failure> {
         let Self { names, dry_run } = self;
         let (total, mut failed) = (names.len(), 0_usize);
+        session.output.outlive_reader();
         for name in names {
             let request = json!({"name": name, "validate_only": dry_run});
             match session.client.call("InvitationService.RevokeInvitation", request).await {

@@ -71,6 +71,7 @@ impl Run for ImportArgs {
         let lines = lines::read(reader, delimiter, &mut parser)?;
         let mut import = Import::new(lines.len(), dry_run);
         let (client, method) = (session.client.patient(), parser.method);
+        session.output.outlive_reader();
         session.output.reserve(&WIDTHS);
         // Answers come in the order of the lines.
         let mut answers =

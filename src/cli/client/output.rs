@@ -7,7 +7,7 @@ pub(super) mod printable;
 pub(super) mod progress;
 mod table;
 
-use std::io::{self, BufWriter, Stdout, Write as _};
+use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 use unicode_width::UnicodeWidthStr as _;
@@ -39,14 +39,23 @@ const DEBUG_REDACT: u32 = 16;
 /// Prints what commands have to show.
 pub(super) struct Output {
     is_json: bool,
-    out: BufWriter<Stdout>,
+    out: BufWriter<Printer>,
     table: Table,
 }
 
 impl Output {
     /// Creates the output of a command.
     pub(super) fn new(is_json: bool) -> Self {
-        Self { is_json, out: BufWriter::new(io::stdout()), table: Table::default() }
+        Self {
+            is_json,
+            out: BufWriter::new(Printer { stdout: io::stdout(), needs_reader: true }),
+            table: Table::default(),
+        }
+    }
+
+    /// Goes on without output when its reader goes away: what the command changes is not half done because of that.
+    pub(super) fn outlive_reader(&mut self) {
+        self.out.get_mut().needs_reader = false;
     }
 
     /// Returns whether the output is JSON.
@@ -128,6 +137,33 @@ impl Output {
     /// Hands over what was printed to the terminal, or to whoever reads it.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.out.flush()?)
+    }
+}
+
+/// The standard output, which may be a pipe whose reader goes away.
+struct Printer {
+    stdout: Stdout,
+    needs_reader: bool,
+}
+
+impl Printer {
+    fn unless_closed<T>(&self, result: io::Result<T>, otherwise: T) -> io::Result<T> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe && !self.needs_reader => Ok(otherwise),
+            result => result,
+        }
+    }
+}
+
+impl Write for Printer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.stdout.write(bytes);
+        self.unless_closed(result, bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.stdout.flush();
+        self.unless_closed(result, ())
     }
 }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
+use super::folder;
 use super::report::Report;
 use crate::clock::Clock;
 use crate::commands::Exit;
 use crate::config::{Config, StoreUrl};
 use crate::domain::secret::key_ring::KeyRing;
-use crate::serve::{generated_keys, open};
+use crate::serve::{generated_keys, open, read_generated};
 use crate::store::{Database, Maintenance, Place, ServerFacts, StoreError};
 
 /// The longest that a server may take to connect.
@@ -129,9 +130,12 @@ async fn others(database: &Database, report: &mut Report) {
 
 /// Reports the state of the schema, and returns whether there is one that can be used.
 async fn schema(config: &Config, maintenance: &Maintenance, report: &mut Report) -> bool {
-    let states =
-        async { Ok::<_, StoreError>((maintenance.pending().await?, maintenance.newer().await.unwrap_or_default())) };
-    let (pending, newer) = match states.await {
+    let states = async {
+        let pending = maintenance.pending().await?;
+        let missing = if pending.is_empty() { maintenance.missing_tables().await? } else { Vec::new() };
+        Ok::<_, StoreError>((pending, missing, maintenance.newer().await.unwrap_or_default()))
+    };
+    let (pending, missing, newer) = match states.await {
         Ok(states) => states,
         Err(error) => {
             failed("schema", maintenance, error, report).await;
@@ -145,12 +149,15 @@ async fn schema(config: &Config, maintenance: &Maintenance, report: &mut Report)
         } else {
             report.problem("schema", Exit::Behind, format!("{names}: run `invitation-service migrate`"));
         }
+    } else if !missing.is_empty() {
+        let text = format!("lacks tables of this release ({}): restore a backup", missing.join(", "));
+        report.problem("schema", Exit::Failed, text);
     } else if newer.is_empty() {
         report.ok("schema", "is up to date");
     } else {
         report.ok("schema", format!("is newer than this release by {} migrations, which does no harm", newer.len()));
     }
-    pending.is_empty()
+    pending.is_empty() && missing.is_empty()
 }
 
 /// Compares the key ring with the keys that the database knows.
@@ -167,8 +174,7 @@ async fn keys(config: &Config, maintenance: &Maintenance, report: &mut Report) {
             {
                 report.warning("keys", format!("{} can be read by others: chmod 600 {0}", path.display()));
             }
-            let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
-            text.and_then(|text| KeyRing::parse(text.trim()).map_err(|error| format!("{}: {error}", path.display())))
+            read_generated(&path).and_then(|ring| ring.ok_or_else(|| format!("{} is missing", path.display())))
         }
         // The configuration is refused without it.
         (None, StoreUrl::Postgres(_)) => return,
@@ -193,6 +199,10 @@ async fn keys(config: &Config, maintenance: &Maintenance, report: &mut Report) {
 
 async fn sqlite(config: &Config, path: &Path, report: &mut Report) {
     let shown = path.display();
+    folder::check("database", path.parent().unwrap_or(Path::new("")), report);
+    if report.has_problem("database") {
+        return;
+    }
     if !path.exists() {
         return report.ok("database", format!("{shown} is not there yet: the first start creates it"));
     }
@@ -227,9 +237,6 @@ async fn failed(check: &'static str, maintenance: &Maintenance, error: StoreErro
         return;
     }
     let error = maintenance.explain(error).await;
-    let exit = match error {
-        StoreError::Unavailable(_) | StoreError::Slow => Exit::Unreachable,
-        _ => Exit::Failed,
-    };
+    let exit = if error.is_unreachable() { Exit::Unreachable } else { Exit::Failed };
     report.problem(check, exit, error.to_string());
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::folder;
 use super::report::Report;
 use crate::clock::Clock;
 use crate::commands::Exit;
@@ -22,6 +23,7 @@ pub(super) async fn mail(config: &Config, report: &mut Report) {
                 .warning("mail", "mail.url is log:, so nobody gets mail: set it to smtps://USER:PASSWORD@HOST");
         }
         MailTransport::Directory(path) => {
+            folder::check("mail", path, report);
             let text = format!("mail.url is a folder, {}, so nobody gets mail", path.display());
             return report.warning("mail", text);
         }

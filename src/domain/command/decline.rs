@@ -73,7 +73,7 @@ impl CommandRules for DeclineInvitation {
         for recipient in invitation.recipients.iter_mut().filter(|recipient| open.contains(&recipient.ordinal)) {
             recipient.declined_at = Some(loaded.now);
         }
-        // Nobody can answer for a recipient who was erased.
+        // Nobody can answer for a recipient who was erased or removed.
         if invitation.recipients.iter().all(|recipient| recipient.declined_at.is_some() || recipient.is_erased()) {
             invitation.facts.declined_at = Some(loaded.now);
         }
@@ -148,7 +148,8 @@ fn who_declines(invitation: &Invitation, link: u16, address: Option<&Address>) -
     }
     // The holder of the plain link of an invitation for several uses would decline it for all of them.
     let is_for_many = invitation.facts.max_uses != Some(1);
-    match (link, invitation.recipients.as_slice()) {
+    let present: Vec<_> = invitation.present_recipients().collect();
+    match (link, present.as_slice()) {
         (0, [] | [_]) if is_for_many => Err(Refusal::NotDeclinable),
         (0, []) => Ok(None),
         (0, [only]) => Ok(Some(only.ordinal)),

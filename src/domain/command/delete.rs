@@ -48,7 +48,7 @@ impl CommandRules for DeleteInvitation {
             State::Revoked | State::Declined | State::Fulfilled => {
                 let invitation = maker.touched(invitation);
                 let payload = UpdatedPayload { deleted: true, ..UpdatedPayload::default() };
-                let event = maker.event(&invitation, EventType::Updated, Payload::Updated(payload));
+                let event = maker.event(&invitation, EventType::Updated, Payload::Updated(Box::new(payload)));
                 (Change::Update { invitation, unexpired: false }, event)
             }
         };

@@ -79,7 +79,7 @@ impl CommandRules for RecordCreatedConnection {
             acceptance: Some(acceptance.id),
             ..UpdatedPayload::default()
         };
-        let events = vec![maker.event(&invitation, EventType::Updated, Payload::Updated(payload))];
+        let events = vec![maker.event(&invitation, EventType::Updated, Payload::Updated(Box::new(payload)))];
         let id = invitation.id;
         let changes = Changes {
             invitations: vec![Change::Update { invitation, unexpired: false }],

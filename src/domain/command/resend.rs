@@ -125,7 +125,7 @@ impl CommandRules for ResendInvitation {
         if !deliveries.is_empty() {
             invitation.repeats.count_resend(loaded.now, &context.quotas.resends)?;
         }
-        let reminders = maker.reminders_if_moved(before, &mut invitation, context)?;
+        let reminders = maker.reminders_if_moved(before, &mut invitation, &[], context)?;
         invitation.sent(deliveries.len(), loaded.now);
         let (mailed_count, expire_at) = (deliveries.len(), invitation.facts.expire_at);
         let payload = ResentPayload { rotated: self.rotate, mailed_count, expire_at };

@@ -46,7 +46,6 @@ fn weights_of_the_other_commands_are_fixed_but_for_reminders() {
         let wanted = match &command.action {
             Action::Create(_) => continue,
             Action::Resend(_) => 8 + 5,
-            Action::UpdateGuest(_) => 6 + 3,
             Action::Accept(_) => 7,
             Action::Decline(_) | Action::Revoke(_) | Action::Delete(_) => 6,
             _ => 4,

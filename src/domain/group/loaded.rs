@@ -100,8 +100,9 @@ impl Loaded {
     /// Adds or replaces an invitation.
     pub fn put_invitation(&mut self, invitation: Invitation) -> Arc<Invitation> {
         let invitation = Arc::new(invitation);
-        // Its scope never changes, and an address is only ever erased.
-        if self.invitations.insert(invitation.id, Arc::clone(&invitation)).is_none() {
+        // Its scope never changes, and recipients are only ever added. Those who are gone stay in the index.
+        let before = self.invitations.insert(invitation.id, Arc::clone(&invitation));
+        if before.is_none_or(|before| before.recipients.len() < invitation.recipients.len()) {
             self.open.add(&invitation);
         }
         invitation
@@ -233,10 +234,18 @@ impl Loaded {
     /// Returns the ACTIVE general invitations of an account that a search finds.
     pub fn rivals(&self, account: &AccountId, search: &OpenSearch) -> Rivals {
         let (mut ids, is_cut) = self.open.search(account, search);
-        // An invitation that was found and not read was ACTIVE in the load.
-        let is_active =
-            |id: &InvitationId| self.invitations.get(id).is_none_or(|known| known.state_at(self.now) == State::Active);
-        ids.retain(|id| !self.unreadable.contains(id) && is_active(id));
+        let has_address = |known: &Invitation| {
+            // An invitation that was read for a message alone has no recipients here.
+            let mut addresses = known.addresses().peekable();
+            addresses.peek().is_none()
+                || addresses.any(|address| search.addresses.iter().any(|searched| searched.is(address)))
+        };
+        // An invitation that was found and not read was ACTIVE in the load, for one of the addresses.
+        let is_rival = |id: &InvitationId| {
+            let known = self.invitations.get(id);
+            known.is_none_or(|known| known.state_at(self.now) == State::Active && has_address(known))
+        };
+        ids.retain(|id| !self.unreadable.contains(id) && is_rival(id));
         Rivals { is_crowded: is_cut || ids.len() > self.max_rivals, ids }
     }
 

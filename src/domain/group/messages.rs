@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::{Group, SettledDelivery};
-use crate::domain::delivery::{Delivery, NewDelivery, Purpose};
+use crate::domain::delivery::{Delivery, NewDelivery, Purpose, REPLACED};
 use crate::domain::value::text::AccountId;
 
 impl Group {
@@ -24,7 +24,7 @@ impl Group {
                 (earlier.invitation, earlier.recipient) == key && earlier.purpose == Purpose::Invitation
             };
             let earlier = self.save.deliveries.iter().map(|(_, earlier)| earlier).filter(same);
-            self.save.replaced.extend(earlier.map(|earlier| earlier.id));
+            self.save.cancelled.extend(earlier.map(|earlier| (earlier.id, REPLACED)));
             self.save.replacing.insert(key, (account.clone(), new.id));
         }
     }

@@ -165,6 +165,11 @@ pub struct NewEvent<K = Kind, T = EventType, S = State, P = Payload> {
 }
 
 impl NewEvent {
+    /// Returns whether it tells of people who are invited to an invitation that there was.
+    pub fn invites(&self) -> bool {
+        matches!(&self.payload, Payload::Updated(updated) if !updated.added.is_empty())
+    }
+
     /// Returns what is stored in one JSON object.
     pub fn data(&self) -> EventData {
         EventData {

@@ -23,6 +23,8 @@ pub enum AddressType {
     Share,
     /// An address that was erased, of whatever type it was.
     Erased,
+    /// An address whose recipient was removed, of whatever type it was.
+    Removed,
 }
 
 impl AddressType {
@@ -53,6 +55,8 @@ pub enum Address {
     Share(String),
     /// An address that was erased: nothing of it is left.
     Erased,
+    /// An address whose recipient was removed: nothing of it is left.
+    Removed,
 }
 
 impl Address {
@@ -65,6 +69,7 @@ impl Address {
             AddressType::Share if value.is_empty() => Ok(Self::Share(String::new())),
             AddressType::Share => text::free_text(value).map(Self::Share),
             AddressType::Erased => Ok(Self::Erased),
+            AddressType::Removed => Ok(Self::Removed),
         }
     }
 
@@ -76,6 +81,7 @@ impl Address {
             Self::Internal(_) => AddressType::Internal,
             Self::Share(_) => AddressType::Share,
             Self::Erased => AddressType::Erased,
+            Self::Removed => AddressType::Removed,
         }
     }
 
@@ -84,7 +90,7 @@ impl Address {
         match self {
             Self::Email(email) => email.key(),
             Self::Phone(value) | Self::Internal(value) | Self::Share(value) => value,
-            Self::Erased => "",
+            Self::Erased | Self::Removed => "",
         }
     }
 
@@ -93,7 +99,7 @@ impl Address {
         match self {
             Self::Email(email) => email.original(),
             Self::Phone(value) | Self::Internal(value) | Self::Share(value) => value,
-            Self::Erased => "",
+            Self::Erased | Self::Removed => "",
         }
     }
 
@@ -101,7 +107,7 @@ impl Address {
     pub fn email(&self) -> Option<&Email> {
         match self {
             Self::Email(email) => Some(email),
-            Self::Phone(_) | Self::Internal(_) | Self::Share(_) | Self::Erased => None,
+            Self::Phone(_) | Self::Internal(_) | Self::Share(_) | Self::Erased | Self::Removed => None,
         }
     }
 
@@ -112,7 +118,7 @@ impl Address {
 
     /// Returns whether it identifies a person.
     pub fn names_a_person(&self) -> bool {
-        !matches!(self, Self::Share(_) | Self::Erased)
+        !matches!(self, Self::Share(_) | Self::Erased | Self::Removed)
     }
 }
 
@@ -153,7 +159,7 @@ pub enum RecipientState {
     Accepted,
     /// The recipient has declined.
     Declined,
-    /// The recipient was erased before they answered.
+    /// The recipient was removed, or erased, before they answered.
     Removed,
 }
 
@@ -200,9 +206,28 @@ impl Recipient {
         self.state() == RecipientState::Open
     }
 
-    /// Returns whether the address was erased.
+    /// Takes in what a new recipient with the same address says about the person, and returns whether that is new.
+    pub(in crate::domain) fn describe(&mut self, new: &NewRecipient) -> bool {
+        let before = self.clone();
+        self.display_name = new.display_name.clone().or(self.display_name.take());
+        self.avatar_uri = new.avatar_uri.clone().or(self.avatar_uri.take());
+        self.existing_user = new.existing_user.or(self.existing_user);
+        *self != before
+    }
+
+    /// Takes the recipient off the invitation, and forgets who they are. Their link is dead from then on.
+    pub(in crate::domain) fn remove(&mut self) {
+        (self.address, self.display_name, self.avatar_uri) = (Address::Removed, None, None);
+    }
+
+    /// Returns whether an update has taken the recipient off the invitation.
+    pub fn is_removed(&self) -> bool {
+        self.address == Address::Removed
+    }
+
+    /// Returns whether nothing is left of the address, since it was erased or its recipient removed.
     pub fn is_erased(&self) -> bool {
-        self.address == Address::Erased
+        matches!(self.address, Address::Erased | Address::Removed)
     }
 
     /// Returns the state. An acceptance counts before a refusal.

@@ -67,6 +67,12 @@ pub enum Refusal {
     RecipientUnknown,
     /// A recipient whom the command names has answered already: the one with this ordinal.
     RecipientAnswered(InvitationId, u16),
+    /// The service does not update invitations of this kind, which the invitation is of.
+    WrongKind(Kind),
+    /// It was accepted this often, more often than a new limit would allow.
+    MaxUsesBelowUseCount(u32),
+    /// The invitation has had as many recipients as it may in its life.
+    RecipientsUsedUp,
     /// The request_id was used for another request.
     RequestIdReused,
     /// The etag is stale.
@@ -90,6 +96,15 @@ pub enum Refusal {
     /// A field does not fit the invitation it is meant for.
     InvalidField {
         /// The field's path in the request.
+        field: &'static str,
+        /// The problem.
+        invalid: Invalid,
+    },
+    /// A field of the resource in the request does not fit the invitation, which is of this kind.
+    InvalidFieldOf {
+        /// The kind, whose message the field is in.
+        kind: Kind,
+        /// The field's path in the message.
         field: &'static str,
         /// The problem.
         invalid: Invalid,

@@ -1,5 +1,7 @@
 //! Takes the slots of an invitation that is created, renewed or unarchived.
 
+use std::sync::Arc;
+
 use super::Invitation;
 use super::refusal::Refusal;
 use super::slot::{Slot, SlotKey};
@@ -25,7 +27,9 @@ impl SlotPlan {
             let holder = held.filter(|slot| slot.invitation != invitation.id).map(|slot| slot.invitation);
             claim.unreadable = claim.unreadable.or(holder.filter(|holder| loaded.is_unreadable(*holder)));
             let holder = holder.and_then(|holder| loaded.invitation(&invitation.account, holder).ok());
-            if let Some(rival) = holder.filter(|holder| holder.holds_slots_at(loaded.now))
+            // An update of the holder may have given the slot up.
+            let holds = |holder: &&Arc<Invitation>| holder.holds_slots_at(loaded.now) && holder.slots().contains(&key);
+            if let Some(rival) = holder.filter(holds)
                 && !claim.rivals.contains(&rival.id)
             {
                 claim.rivals.push(rival.id);

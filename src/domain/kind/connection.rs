@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::general::RecipientMatch;
 use super::shared::SharedDetails;
-use super::{Kind, KindRules, Scope, company_scope, no_guest_organization};
+use super::{Kind, KindRules, RecipientLimits, Scope, company_scope, no_guest_organization};
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::Recipient;
@@ -71,6 +71,15 @@ impl KindRules for ConnectionDetails {
 
     fn slots(&self, _people: &[String]) -> Vec<SlotKey> {
         Vec::new()
+    }
+
+    fn recipient_limits(&self) -> &'static RecipientLimits {
+        const LIMITS: RecipientLimits = RecipientLimits {
+            least: 0,
+            most: 1_000,
+            rule: "must leave the invitation at most 1,000 allowed addresses",
+        };
+        &LIMITS
     }
 
     fn binding(&self, recipients: &[Recipient]) -> Binding<'_> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::shared::SharedDetails;
-use super::{Kind, KindRules, NO_CONNECTION, Scope, no_guest_organization};
+use super::{Kind, KindRules, NO_CONNECTION, RecipientLimits, Scope, no_guest_organization};
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::{Address, Recipient};
@@ -93,6 +93,17 @@ impl KindRules for GeneralDetails {
                 people.iter().map(|person| SlotKey::bounded(format!("general {scope} {person}"))).collect()
             }
             (_, Usage::SingleUse | Usage::MultiUse | Usage::Autojoin) => Vec::new(),
+        }
+    }
+
+    fn recipient_limits(&self) -> &'static RecipientLimits {
+        const LIMITS: RecipientLimits =
+            RecipientLimits { least: 0, most: 100, rule: "must leave the invitation at most 100 targets" };
+        const NO_TARGETS: RecipientLimits =
+            RecipientLimits { least: 0, most: 0, rule: "must be empty: an auto-join has domains in place of targets" };
+        match self.usage {
+            Usage::SingleUse | Usage::MultiUse => &LIMITS,
+            Usage::Autojoin => &NO_TARGETS,
         }
     }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::general::RecipientMatch;
 use super::shared::SharedDetails;
-use super::{Kind, KindRules, Lifetime, NO_CONNECTION, Scope, organization_scope};
+use super::{Kind, KindRules, Lifetime, NO_CONNECTION, RecipientLimits, Scope, organization_scope};
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::Recipient;
@@ -77,6 +77,10 @@ impl KindRules for GuestDetails {
     fn slots(&self, people: &[String]) -> Vec<SlotKey> {
         let host = self.host_organization_id;
         people.iter().map(|person| SlotKey::bounded(format!("guest {host} {person}"))).collect()
+    }
+
+    fn recipient_limits(&self) -> &'static RecipientLimits {
+        &RecipientLimits::ONE
     }
 
     fn binding(&self, _recipients: &[Recipient]) -> Binding<'_> {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::general::RecipientMatch;
 use super::shared::SharedDetails;
-use super::{Kind, KindRules, Lifetime, NO_CONNECTION, Scope, account_scope, no_guest_organization};
+use super::{Kind, KindRules, Lifetime, NO_CONNECTION, RecipientLimits, Scope, account_scope, no_guest_organization};
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
 use crate::domain::invitation::email_rule::Binding;
 use crate::domain::invitation::recipient::Recipient;
@@ -73,6 +73,10 @@ impl KindRules for UserDetails {
 
     fn slots(&self, people: &[String]) -> Vec<SlotKey> {
         people.iter().map(|person| SlotKey::bounded(format!("user {person}"))).collect()
+    }
+
+    fn recipient_limits(&self) -> &'static RecipientLimits {
+        &RecipientLimits::ONE
     }
 
     fn binding(&self, _recipients: &[Recipient]) -> Binding<'_> {

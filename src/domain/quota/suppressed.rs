@@ -35,6 +35,9 @@ pub(super) fn show(
         {
             *mailed_count = mailed_count.saturating_sub(suppressed.len());
         }
+        if let Payload::Updated(updated) = &mut event.payload {
+            updated.mailed_count = updated.mailed_count.saturating_sub(suppressed.len());
+        }
     }
     if let Some(about) = changes.about() {
         let mut maker = Maker::beside(loaded, command);

@@ -1,13 +1,13 @@
 //! The use of quotas by commands: what fits, what is refused, and what is suppressed.
 
 use super::*;
-use crate::domain::command::{Action, OnConflict};
+use crate::domain::command::{Action, ExpiryTime, OnConflict};
 use crate::domain::decide::{Context, decide};
 use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::delivery::{DeliveryState, Purpose};
 use crate::domain::fixtures::{
-    CONTEXT, NOW, accept, acceptor, account, address, after, at, command, create, creation, details, email, invitation,
-    invited, loaded, minutes, requested, resend, revoke, sync, ttl, update_guest,
+    CONTEXT, NOW, accept, acceptor, account, address, at, command, create, creation, details, email, invitation,
+    invited, loaded, minutes, requested, resend, revoke, set_expiry, sync, ttl,
 };
 use crate::domain::group::{BatchMode, Group};
 use crate::domain::invitation::event::{EventType, Payload};
@@ -85,8 +85,7 @@ fn quota_is_given_back_when_an_invitation_ends() {
     let mut expired = open.clone();
     expired.facts.expire_at = Some(minutes(-1));
     let guest = invited(2, details(Kind::Guest), &["a@example.org"]);
-    let mut moved = update_guest(&guest);
-    moved.expiry = Some(after(ttl(90)));
+    let moved = set_expiry(&guest, ExpiryTime::After(ttl(90)));
     let mut ended = open.clone();
     ended.facts.max_uses = Some(2);
     for (name, before, action, released, taken) in [
@@ -97,7 +96,7 @@ fn quota_is_given_back_when_an_invitation_ends() {
         ("resend", &open, resend(&open, true, None), 0, 0),
         ("renewal", &expired, resend(&expired, false, Some(ttl(60))), 0, 2),
         ("longer expiry", &open, resend(&open, false, Some(ttl(60))), 2, 2),
-        ("guest's expiry", &guest, Action::UpdateGuest(moved), 1, 1),
+        ("guest's expiry", &guest, moved, 1, 1),
     ] {
         let mut loaded = loaded(before, &[]);
         put_open(&mut loaded, 8, 0);

@@ -81,7 +81,7 @@ impl Person {
         match address {
             Address::Internal(id) => *id == self.subject.0,
             Address::Email(email) => self.comparable_email().is_some_and(|own| own.key() == email.key()),
-            Address::Phone(_) | Address::Share(_) | Address::Erased => false,
+            Address::Phone(_) | Address::Share(_) | Address::Erased | Address::Removed => false,
         }
     }
 

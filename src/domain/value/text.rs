@@ -5,7 +5,12 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::rule::{FieldRule, Invalid};
+use crate::domain::secret::has_secret;
 
+/// The most labels of an invitation, or variables of its mail.
+pub const MAX_ENTRIES: usize = 64;
+/// The most bytes that an object of the caller's own data may have as JSON.
+pub const MAX_JSON_BYTES: usize = 16 * 1024;
 /// The characters of a text that is only noted.
 const NOTED: usize = 300;
 
@@ -85,9 +90,12 @@ pub fn sealed(value: &str) -> Result<String, Invalid> {
     }
 }
 
-/// Checks a request_id: 1 to 128 visible ASCII characters.
+/// Checks a request_id: 1 to 128 visible ASCII characters, which are stored and logged.
 pub fn request_id(value: &str) -> Result<String, Invalid> {
     const DESCRIPTION: &str = "must be 1 to 128 visible ASCII characters";
+    if has_secret(value) {
+        return Err(Invalid::format("must not have a token, an API key or a webhook secret in it"));
+    }
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Invalid::format(DESCRIPTION));
     }

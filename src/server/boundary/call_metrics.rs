@@ -51,10 +51,8 @@ impl CallMetrics {
             let histogram = place.get_or_init(|| CALL_SECONDS.handle([SYSTEM, method, code_name(code)]));
             histogram.iter().for_each(|histogram| histogram.record(took.as_secs_f64()));
         }
-        let is_refusal = matches!(
-            code,
-            Code::Unauthenticated | Code::PermissionDenied | Code::ResourceExhausted | Code::Unavailable
-        );
+        // UNAVAILABLE is a failure of the service, and not a refusal of what the caller asks for.
+        let is_refusal = matches!(code, Code::Unauthenticated | Code::PermissionDenied | Code::ResourceExhausted);
         if let (true, Some(reason)) = (is_refusal, reason.as_deref()) {
             CALLS_REFUSED.count([known_reason(reason)]);
         }

@@ -22,25 +22,33 @@ const PROCESS: &str = "";
 #[derive(Clone, Debug)]
 pub(crate) struct HealthService {
     services: BTreeSet<&'static str>,
-    ready: Arc<watch::Sender<bool>>,
+    ready: Arc<watch::Sender<Readiness>>,
 }
+
+/// The readiness of the services, or the reason why they are not ready, which holds no secret.
+pub(crate) type Readiness = Result<(), String>;
 
 impl HealthService {
     /// Creates the service and the sender of its readiness. Nothing is ready yet.
-    pub(crate) fn new(services: BTreeSet<&'static str>) -> (Arc<watch::Sender<bool>>, Self) {
-        let ready = Arc::new(watch::Sender::new(false));
+    pub(crate) fn new(services: BTreeSet<&'static str>) -> (Arc<watch::Sender<Readiness>>, Self) {
+        let ready = Arc::new(watch::Sender::new(Err("the service starts".to_owned())));
         (Arc::clone(&ready), Self { services, ready })
     }
 
     /// Returns whether the services are ready.
     pub(crate) fn is_ready(&self) -> bool {
-        *self.ready.borrow()
+        self.ready.borrow().is_ok()
+    }
+
+    /// Returns whether the services are ready, or the reason why not.
+    pub(crate) fn readiness(&self) -> Readiness {
+        self.ready.borrow().clone()
     }
 
     fn status_of(&self, service: &str) -> ServingStatus {
         match service {
             PROCESS => ServingStatus::Serving,
-            known if self.services.contains(known) => readiness(self.is_ready()),
+            known if self.services.contains(known) => status(self.is_ready()),
             _ => ServingStatus::ServiceUnknown,
         }
     }
@@ -78,9 +86,9 @@ impl Health for HealthService {
         let changes = stream::unfold((ready, None), |(mut ready, told)| async move {
             loop {
                 ready.changed().await.ok()?;
-                let now = *ready.borrow_and_update();
+                let now = ready.borrow_and_update().is_ok();
                 if told != Some(now) {
-                    return Some((Ok(answer(readiness(now))), (ready, Some(now))));
+                    return Some((Ok(answer(status(now))), (ready, Some(now))));
                 }
             }
         });
@@ -88,7 +96,7 @@ impl Health for HealthService {
     }
 }
 
-fn readiness(ready: bool) -> ServingStatus {
+fn status(ready: bool) -> ServingStatus {
     if ready { ServingStatus::Serving } else { ServingStatus::NotServing }
 }
 
@@ -120,13 +128,13 @@ mod tests {
             let mut answers = health.watch(of(service)).await.unwrap().into_inner();
             assert_eq!(answers.next().await.unwrap().unwrap().status(), first, "{service}");
             assert!(timeout(Duration::from_secs(60), answers.next()).await.is_err(), "{service}: it goes on");
-            ready.send_replace(true);
+            drop(ready.send_replace(Ok(())));
             let changed = timeout(Duration::from_secs(60), answers.next()).await;
             let changed = changed.ok().map(|answer| answer.unwrap().unwrap().status());
             assert_eq!(changed, (service == "known").then_some(ServingStatus::Serving), "{service}");
-            ready.send_replace(true);
+            drop(ready.send_replace(Ok(())));
             assert!(timeout(Duration::from_secs(60), answers.next()).await.is_err(), "{service}: nothing changed");
-            ready.send_replace(false);
+            drop(ready.send_replace(Err("away".to_owned())));
         }
     }
 
@@ -134,7 +142,7 @@ mod tests {
     async fn list_has_the_health_of_every_service_and_the_process() {
         let (ready, health) = HealthService::new(["a", "b"].into());
         for (is_ready, status) in [(false, ServingStatus::NotServing), (true, ServingStatus::Serving)] {
-            ready.send_replace(is_ready);
+            drop(ready.send_replace(if is_ready { Ok(()) } else { Err("away".to_owned()) }));
             let listed = health.list(Request::new(HealthListRequest {})).await.unwrap().into_inner().statuses;
             let wanted = [("", ServingStatus::Serving), ("a", status), ("b", status)];
             assert_eq!(listed, wanted.map(|(name, status)| (name.to_owned(), answer(status))).into());

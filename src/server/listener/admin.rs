@@ -107,17 +107,30 @@ impl AdminService {
         if !PATHS.contains(&path) {
             return with_code(StatusCode::NOT_FOUND, Body::empty());
         }
-        if method != Method::GET {
-            let mut refused = with_code(StatusCode::METHOD_NOT_ALLOWED, Body::empty());
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
-            return refused;
+        match *method {
+            Method::GET => self.answer_get(path),
+            // The headers of a GET, with the length that its body would have (RFC 9110, section 9.3.2).
+            Method::HEAD => self.answer_get(path).map(|_| Body::empty()),
+            _ => {
+                let mut refused = with_code(StatusCode::METHOD_NOT_ALLOWED, Body::empty());
+                refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                refused
+            }
         }
+    }
+
+    fn answer_get(&self, path: &str) -> Response<Body> {
+        let serving = || with_text(StatusCode::OK, TEXT, ServingStatus::Serving.as_str_name().to_owned());
         match path {
             METRICS_PATH => with_text(StatusCode::OK, exporter::CONTENT_TYPE, self.metrics.render()),
-            "/readyz" if !self.health.is_ready() => {
-                with_text(StatusCode::SERVICE_UNAVAILABLE, TEXT, ServingStatus::NotServing.as_str_name().to_owned())
-            }
-            _ => with_text(StatusCode::OK, TEXT, ServingStatus::Serving.as_str_name().to_owned()),
+            "/readyz" => match self.health.readiness() {
+                Ok(()) => serving(),
+                Err(problem) => {
+                    let text = format!("{}: {problem}", ServingStatus::NotServing.as_str_name());
+                    with_text(StatusCode::SERVICE_UNAVAILABLE, TEXT, text)
+                }
+            },
+            _ => serving(),
         }
     }
 }

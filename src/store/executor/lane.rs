@@ -31,7 +31,7 @@ use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam};
 use crate::store::sql::texts::StatementTexts;
-use crate::telemetry::metrics::number;
+use crate::telemetry::metrics::count_to_f64;
 use crate::telemetry::metrics::table::{GROUP_RETRIES, GROUP_SECONDS, GROUP_SIZE, MAIL_SUPPRESSED, TRANSITIONS};
 use crate::telemetry::traces::Span;
 
@@ -147,7 +147,7 @@ impl Lane {
         if let Some(aside) = &self.aside {
             group = aside.join(group);
         }
-        GROUP_SIZE.note(number(group.iter().map(|submission| submission.commands.len()).sum()), []);
+        GROUP_SIZE.note(count_to_f64(group.iter().map(|submission| submission.commands.len()).sum()), []);
         let mut sent = None;
         let quotas = &self.options.context.quotas;
         if self.is_postgres() && group.iter().all(|submission| submission.needs_no_load(quotas)) {

@@ -45,10 +45,12 @@ pub(in crate::store) struct Taken {
     pub(in crate::store) is_alone: bool,
 }
 
-/// The calls that wait, the rows that they write, and their bytes in memory.
+/// The calls that wait, their commands, the rows that they write, and their bytes in memory.
 #[derive(Clone, Copy, Debug, Default)]
 struct Load {
     calls: usize,
+    /// Without a limit of their own: rows bound them.
+    commands: usize,
     rows: usize,
     bytes: usize,
 }
@@ -59,7 +61,7 @@ impl LaneQueue {
         let rows = calls.saturating_mul(ROWS_PER_CALL).max(MAX_ROWS);
         let bytes = calls.saturating_mul(BYTES_PER_CALL).max(MIN_BYTES);
         let state = Mutex::new(State::new(all_lanes));
-        Self { state, changed: Notify::new(), limits: Load { calls, rows, bytes }, reminders }
+        Self { state, changed: Notify::new(), limits: Load { calls, commands: usize::MAX, rows, bytes }, reminders }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -139,9 +141,9 @@ impl LaneQueue {
         }
     }
 
-    /// Returns the number of calls that wait.
+    /// Returns the number of commands that wait.
     pub(in crate::store) fn waiting(&self) -> usize {
-        self.state().waiting.calls
+        self.state().waiting.commands
     }
 
     /// Takes all waiting submissions.
@@ -159,15 +161,26 @@ impl LaneQueue {
 impl Load {
     /// Returns the load of a submission without its call.
     fn of(submission: &Submission, reminders: &Schedules) -> Self {
-        Self { calls: 0, rows: submission.weight(reminders), bytes: submission.bytes() }
+        let (commands, rows) = (submission.commands.len(), submission.weight(reminders));
+        Self { calls: 0, commands, rows, bytes: submission.bytes() }
     }
 
     fn plus(self, other: Self) -> Self {
-        Self { calls: self.calls + other.calls, rows: self.rows + other.rows, bytes: self.bytes + other.bytes }
+        Self {
+            calls: self.calls + other.calls,
+            commands: self.commands + other.commands,
+            rows: self.rows + other.rows,
+            bytes: self.bytes + other.bytes,
+        }
     }
 
     fn minus(self, other: Self) -> Self {
-        Self { calls: self.calls - other.calls, rows: self.rows - other.rows, bytes: self.bytes - other.bytes }
+        Self {
+            calls: self.calls - other.calls,
+            commands: self.commands - other.commands,
+            rows: self.rows - other.rows,
+            bytes: self.bytes - other.bytes,
+        }
     }
 
     /// Returns whether a call fits into one of some equal shares of the limits beside this load. A call always fits

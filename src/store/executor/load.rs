@@ -20,6 +20,7 @@ use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
 use crate::domain::quota::Quotas;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
+use crate::store::read::filter::present_recipient_sql;
 use crate::store::read::unreadable::skip_unreadable;
 use crate::store::sql::entity::{acceptance, engagement, invitation, label, recipient, suppression};
 use crate::store::sql::error::StoreError;
@@ -57,8 +58,8 @@ pub(in crate::store) fn load_texts(backend: DbBackend) -> StatementTexts<LoadPar
 pub(in crate::store) struct Extent<'a> {
     /// The condition for its recipients, which are called `t`.
     pub(in crate::store) recipients: &'a str,
-    /// The most recipients that are read, and all that there are counted; `None` to read all. One more is read where the
-    /// others do not show that addresses bind the invitation.
+    /// The most recipients that are read, of those who were not removed, who are also counted; `None` to read all. One more is
+    /// read where the others do not show that addresses bind the invitation.
     pub(in crate::store) first_recipients: Option<u32>,
     /// The condition under which its messages are counted.
     pub(in crate::store) messages: &'a str,
@@ -84,7 +85,7 @@ pub(in crate::store) fn invitation_body(backend: DbBackend, extent: &Extent<'_>)
     let sent = by_index(backend, "invitation", "o", "i.account_id");
     let outbox = format!("outbox o WHERE {sent} AND o.invitation_id = i.id AND {} AND {messages}", brings_link("o"));
     let engagement = Columns::of::<engagement::Entity>().json_of(backend, "e");
-    let all = of("recipient", "t");
+    let all = format!("{} AND {}", of("recipient", "t"), present_recipient_sql("t"));
     let recipients = match first_recipients {
         None => rows(Columns::of::<recipient::Entity>(), "recipient", recipients),
         Some(most) => {

@@ -13,13 +13,14 @@ use super::load::quotas::account_of;
 use super::save_sql::{Part, SaveSql};
 use crate::domain::erasure::ErasedRows;
 use crate::domain::group::{Save, SettledDelivery, Update};
+use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::invitation::{Engagement, Invitation};
 use crate::domain::quota::Addition;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-use crate::store::sql::entity::{autojoin_domain, event, outbox, quota_hold, recipient};
+use crate::store::sql::entity::{autojoin_domain, event, invitation_group, label, outbox, quota_hold, recipient};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{RowsParam, values_of};
 use crate::store::sql::texts::StatementTexts;
@@ -37,12 +38,15 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
     let (first_events, events, counts) = number_events(save);
     let (mut first_events, mut events) = (Some(first_events), Some(events));
     let created = || save.created.values().map(AsRef::as_ref);
+    let updates = || save.updated.values();
     let acceptance = |(invitation, acceptance): &(Arc<Invitation>, _)| row::acceptance_row(invitation, acceptance);
     let set = |part: &Part| match part {
         Part::Invitations => RowsParam::of(created().map(row::invitation_row)),
         Part::Labels => RowsParam::of(created().flat_map(row::label_rows)),
-        Part::Recipients => RowsParam::of(created().flat_map(recipient_rows)),
-        Part::Groups => RowsParam::of(created().flat_map(row::group_rows)),
+        Part::Recipients => {
+            RowsParam::of(created().flat_map(recipient_rows).chain(updates().flat_map(added_recipients)))
+        }
+        Part::Groups => RowsParam::of(created().flat_map(row::group_rows).chain(updates().flat_map(added_groups))),
         Part::FirstEvents => RowsParam::of(first_events.take().into_iter().flatten()),
         Part::Outbox => RowsParam::of(outbox_rows(save)),
         Part::Requests => {
@@ -62,12 +66,16 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
         Part::Counts => RowsParam::new(part.columns(), counts.iter().map(counts_row)),
         Part::Events => RowsParam::new(part.columns(), events.take().into_iter().flatten()),
         Part::Freed => RowsParam::new(part.columns(), save.erasures.slots.iter().map(freed_row)),
-        Part::Unlabelled => RowsParam::new(part.columns(), save.erasures.labels.iter().map(unlabelled_row)),
+        Part::Unlabelled => RowsParam::new(part.columns(), updates().flat_map(removed_labels)),
+        Part::Relabelled => RowsParam::of(updates().flat_map(changed_labels)),
+        Part::Ungrouped => RowsParam::of(updates().flat_map(removed_groups)),
+        Part::Removed => RowsParam::new(part.columns(), save.removed.iter().map(removed_row)),
         Part::ErasedEvents | Part::ErasedMessages => {
             RowsParam::new(part.columns(), save.erasures.rows.iter().map(erased_row))
         }
         Part::Released => RowsParam::new(part.columns(), save.quotas.released.iter().map(released_row)),
         Part::Taken => RowsParam::of(save.quotas.taken.iter().map(hold_row)),
+        Part::Resized => RowsParam::new(part.columns(), save.quotas.resized.iter().map(resized_row)),
         Part::Quotas => RowsParam::new(part.columns(), save.quotas.additions.values().map(quota_row)),
         Part::Mailed => RowsParam::new(part.columns(), save.quotas.mailed.iter().map(mailed_row)),
         Part::Suppressions => {
@@ -81,8 +89,8 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
 
 fn outbox_rows(save: &Save) -> impl Iterator<Item = outbox::Model> {
     save.deliveries.iter().map(|(about, delivery)| {
-        if save.replaced.contains(&delivery.id) {
-            row::replaced_outbox_row(about, delivery)
+        if let Some(reason) = save.cancelled.get(&delivery.id) {
+            row::cancelled_outbox_row(about, delivery, reason)
         } else if let Some(reason) = save.quotas.suppressed.get(&delivery.id) {
             row::suppressed_outbox_row(about, delivery, reason)
         } else {
@@ -93,6 +101,14 @@ fn outbox_rows(save: &Save) -> impl Iterator<Item = outbox::Model> {
 
 fn replacing_row(((invitation, recipient), (account, id)): (&(InvitationId, u16), &(AccountId, Uuid))) -> [Value; 4] {
     [account.as_str().into(), invitation.0.into(), i32::from(*recipient).into(), (*id).into()]
+}
+
+fn removed_row(((invitation, recipient), account): (&(InvitationId, u16), &AccountId)) -> [Value; 3] {
+    [account.as_str().into(), invitation.0.into(), i32::from(*recipient).into()]
+}
+
+fn resized_row(((account, id, until), invitees): (&(AccountId, InvitationId, Timestamp), &u32)) -> [Value; 4] {
+    [account.as_str().into(), id.0.into(), until.micros().into(), i32::try_from(*invitees).unwrap_or(i32::MAX).into()]
 }
 
 fn released_row((account, id, until): &(AccountId, InvitationId, Timestamp)) -> [Value; 3] {
@@ -152,8 +168,38 @@ fn freed_row(((account, key), invitation): (&(AccountId, SlotKey), &InvitationId
     [account.as_str().into(), invitation.0.into(), key.0.as_str().into()]
 }
 
-fn unlabelled_row((invitation, account, key): &(InvitationId, AccountId, String)) -> [Value; 3] {
-    [account.as_str().into(), invitation.0.into(), key.as_str().into()]
+/// Returns the labels that an invitation had and has no longer.
+fn removed_labels(update: &Update) -> impl Iterator<Item = [Value; 3]> {
+    let Update { before, invitation, .. } = update;
+    let gone = before.iter().flat_map(|before| before.labels.keys());
+    let gone = gone.filter(|key| !invitation.labels.contains_key(*key));
+    gone.map(|key| [invitation.account.as_str().into(), invitation.id.0.into(), key.as_str().into()])
+}
+
+/// Returns the labels that are new or have another value.
+fn changed_labels(update: &Update) -> impl Iterator<Item = label::Model> {
+    let known = update.before.as_ref().map(|before| &before.labels);
+    let is_same = move |row: &label::Model| known.is_some_and(|known| known.get(&row.key) == Some(&row.value));
+    row::label_rows(&update.invitation).filter(move |row| !is_same(row))
+}
+
+/// Returns the groups that an invitation is found by from now on.
+fn added_groups(update: &Update) -> Vec<invitation_group::Model> {
+    groups_beside(Some(&update.invitation), update.before.as_ref())
+}
+
+/// Returns the groups that an invitation is no longer found by.
+fn removed_groups(update: &Update) -> Vec<invitation_group::Model> {
+    groups_beside(update.before.as_ref(), Some(&update.invitation))
+}
+
+fn groups_beside(of: Option<&Arc<Invitation>>, but: Option<&Arc<Invitation>>) -> Vec<invitation_group::Model> {
+    // Most updates leave them alone.
+    if of.zip(but).is_none_or(|(of, but)| of.details.groups() == but.details.groups()) {
+        return Vec::new();
+    }
+    let others: Vec<_> = but.into_iter().flat_map(|but| row::group_rows(but)).collect();
+    of.into_iter().flat_map(|of| row::group_rows(of)).filter(|row| !others.contains(row)).collect()
 }
 
 /// Returns the row of an erasure. A list is a text with a line for each entry, since no entry has a line end.
@@ -188,10 +234,18 @@ fn unchanged_rows(save: &Save, counts: &BTreeMap<InvitationId, Counts<'_>>) -> i
     unchanged.map(|(id, counts)| [counts.account_id.into(), id.0.into()])
 }
 
+/// Returns the rows of recipients that exist and change.
 fn changed_recipients(update: &Update) -> impl Iterator<Item = recipient::Model> {
-    let changed =
-        update.invitation.recipients.iter().filter(|recipient| update.recipients.contains(&recipient.ordinal));
+    let is_changed =
+        |recipient: &&Recipient| update.recipients.contains(&recipient.ordinal) && !update.is_added(recipient);
+    let changed = update.invitation.recipients.iter().filter(is_changed);
     changed.map(|recipient| row::recipient_row(&update.invitation, recipient))
+}
+
+/// Returns the rows of recipients that are new.
+fn added_recipients(update: &Update) -> impl Iterator<Item = recipient::Model> {
+    let added = update.invitation.recipients.iter().filter(|recipient| update.is_added(recipient));
+    added.map(|recipient| row::recipient_row(&update.invitation, recipient))
 }
 
 /// Splits the events into those that create an invitation, which are number 1, and the others, which are numbered from
@@ -263,20 +317,32 @@ pub(in crate::store) async fn save<C: ConnectionTrait>(
         }
         SaveSql::Sqlite(statements) => {
             for ((part, sqls), set) in statements.iter().zip(sets(save, Part::ALL)) {
-                let (rows, Some((sql, before))) = (set.len(), sqls.split_last()) else { continue };
-                if rows == 0 {
-                    continue;
-                }
-                let values = set.params(DbBackend::Sqlite);
-                for sql in before {
-                    db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values.clone())).await?;
-                }
-                let done = db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
-                if part.is_guarded() && done.rows_affected() != rows as u64 {
-                    return Err(StoreError::Conflict);
+                if part.is_row_by_row() {
+                    for row in set.apart() {
+                        save_set(db, *part, sqls, row).await?;
+                    }
+                } else {
+                    save_set(db, *part, sqls, set).await?;
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Runs the statements of one part on SQLite, unless it has no rows.
+async fn save_set<C: ConnectionTrait>(db: &C, part: Part, sqls: &[String], set: RowsParam) -> Result<(), StoreError> {
+    let (rows, Some((sql, before))) = (set.len(), sqls.split_last()) else { return Ok(()) };
+    if rows == 0 {
+        return Ok(());
+    }
+    let values = set.params(DbBackend::Sqlite);
+    for sql in before {
+        db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values.clone())).await?;
+    }
+    let done = db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+    if part.is_guarded() && done.rows_affected() != rows as u64 {
+        return Err(StoreError::Conflict);
     }
     Ok(())
 }

@@ -12,213 +12,32 @@
 mod answers;
 mod erase;
 mod messages;
+mod part;
 mod postgres;
 mod quotas;
 
-use sea_orm::sea_query::ColumnType::{BigInteger, Boolean, Text, Uuid as UuidType};
 use sea_orm::{DbBackend, EntityTrait};
 
 use crate::store::sql::entity::{
-    acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, quota_hold, recipient,
-    request, slot, suppression,
+    acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, recipient, request,
+    slot, suppression,
 };
 use crate::store::sql::rows_param::Columns;
-use crate::store::sql::texts::{Layout, StatementPart, StatementTexts};
+use crate::store::sql::texts::{Layout, StatementTexts};
 use answers::{update_acceptances, update_recipients};
-use erase::{erase_events, erase_messages, erased_columns, release_slots, remove_labels};
-use messages::{cancel_replaced, replacing_columns, settle_deliveries, settled_columns};
+use erase::{erase_events, erase_messages, release_slots, remove_labels};
+use messages::{cancel_removed, cancel_replaced, settle_deliveries};
+pub(in crate::store) use part::Part;
 pub(in crate::store) use postgres::{create_sql, save_sql};
 use quotas::{
-    quota_columns, release_holds, released_columns, sqlite_add, sqlite_count_released, sqlite_count_taken, take_holds,
+    release_holds, resize_holds, sqlite_add, sqlite_count_released, sqlite_count_resized, sqlite_count_taken,
+    take_holds,
 };
 
-/// The sets of rows that a save consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::store) enum Part {
-    /// New invitations.
-    Invitations,
-    /// The labels of the new invitations.
-    Labels,
-    /// The recipients of the new invitations.
-    Recipients,
-    /// The groups of the new invitations.
-    Groups,
-    /// The first events of the new invitations.
-    FirstEvents,
-    /// Messages to be sent.
-    Outbox,
-    /// Requests to be remembered.
-    Requests,
-    /// The addresses that a create without a load mails: if one of them is suppressed, nothing is created.
-    Mailed,
-    /// Changed invitations, with the conditions for their update.
-    Updates,
-    /// Changed recipients.
-    Answers,
-    /// New acceptances.
-    Acceptances,
-    /// Changed acceptances.
-    Reacceptances,
-    /// Slots that are taken.
-    Slots,
-    /// Domains that join from now on.
-    Joining,
-    /// Domains that no longer join.
-    Leaving,
-    /// Changed messages, with the conditions for their update.
-    DeliveryUpdates,
-    /// Messages that replace those which are queued.
-    Replacing,
-    /// Increments of counters.
-    Counts,
-    /// Events that are numbered by the counters.
-    Events,
-    /// Slots that are given up, because their keys have an erased address.
-    Freed,
-    /// Labels that are removed.
-    Unlabelled,
-    /// The invitations whose stored events lose the data of a person.
-    ErasedEvents,
-    /// The invitations whose messages lose the address of a person.
-    ErasedMessages,
-    /// Parts of quotas that are given back.
-    Released,
-    /// Parts of quotas that open invitations hold.
-    Taken,
-    /// Additions to counts of quotas, with the most that there may be.
-    Quotas,
-    /// New suppressions of addresses.
-    Suppressions,
-    /// The invitations that something is counted for and that stay as they are: on PostgreSQL another process may have
-    /// deleted them since they were loaded.
-    Unchanged,
-}
-
-impl Part {
-    /// The parts of creates without a load, in the order of their parameters.
-    pub(in crate::store) const OF_CREATES: &[Self] = &[
-        Self::Invitations,
-        Self::Labels,
-        Self::Recipients,
-        Self::Groups,
-        Self::FirstEvents,
-        Self::Outbox,
-        Self::Requests,
-        Self::Mailed,
-    ];
-
-    /// All parts of a save on a load, in the order of their parameters.
-    pub(in crate::store) const ALL: &[Self] = &[
-        Self::Invitations,
-        Self::Labels,
-        Self::Recipients,
-        Self::Groups,
-        Self::FirstEvents,
-        Self::Outbox,
-        Self::Requests,
-        Self::Updates,
-        Self::Answers,
-        Self::Acceptances,
-        Self::Reacceptances,
-        Self::Slots,
-        Self::Joining,
-        Self::Leaving,
-        Self::DeliveryUpdates,
-        Self::Replacing,
-        Self::Counts,
-        Self::Events,
-        Self::Freed,
-        Self::Unlabelled,
-        Self::ErasedEvents,
-        Self::ErasedMessages,
-        Self::Released,
-        Self::Taken,
-        Self::Quotas,
-        Self::Suppressions,
-        Self::Unchanged,
-    ];
-
-    /// Returns the columns of the part.
-    pub(in crate::store) fn columns(self) -> Columns {
-        match self {
-            Self::Invitations => Columns::of::<invitation::Entity>(),
-            Self::Labels => Columns::of::<label::Entity>(),
-            Self::Recipients | Self::Answers => Columns::of::<recipient::Entity>(),
-            Self::Groups => Columns::of::<invitation_group::Entity>(),
-            Self::FirstEvents => Columns::of::<event::Entity>(),
-            Self::Outbox => Columns::of::<outbox::Entity>(),
-            Self::Requests => Columns::of::<request::Entity>(),
-            Self::Updates => {
-                Columns::of::<invitation::Entity>().and([("loaded_revision", BigInteger), ("unexpired", Boolean)])
-            }
-            Self::Acceptances | Self::Reacceptances => Columns::of::<acceptance::Entity>(),
-            Self::Slots => Columns::of::<slot::Entity>(),
-            Self::Joining | Self::Leaving => Columns::of::<autojoin_domain::Entity>(),
-            Self::DeliveryUpdates => settled_columns(),
-            Self::Replacing => replacing_columns(),
-            Self::Counts => engagement_columns(),
-            Self::Events => Columns::of::<event::Entity>().and([("before_last", BigInteger)]),
-            Self::Freed | Self::Unlabelled => {
-                Columns::list([("account_id", Text), ("invitation_id", UuidType), ("key", Text)])
-            }
-            Self::ErasedEvents | Self::ErasedMessages => erased_columns(),
-            Self::Released => released_columns(),
-            Self::Taken => Columns::of::<quota_hold::Entity>(),
-            Self::Quotas => quota_columns(),
-            Self::Mailed => Columns::list([("account_id", Text), ("address_key", Text)]),
-            Self::Suppressions => Columns::of::<suppression::Entity>(),
-            Self::Unchanged => Columns::list([("account_id", Text), ("invitation_id", UuidType)]),
-        }
-    }
-
-    /// Returns whether the save is a conflict if not every row of the part finds the row that it updates.
-    pub(in crate::store) fn is_guarded(self) -> bool {
-        matches!(self, Self::Updates | Self::Slots | Self::DeliveryUpdates | Self::Suppressions)
-    }
-
-    /// Returns the name of the part in a statement.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Invitations => "invitation",
-            Self::Labels => "label",
-            Self::Recipients => "recipient",
-            Self::Groups => "group",
-            Self::FirstEvents => "first_event",
-            Self::Outbox => "outbox",
-            Self::Requests => "request",
-            Self::Updates => "update",
-            Self::Answers => "answer",
-            Self::Acceptances => "acceptance",
-            Self::Reacceptances => "reacceptance",
-            Self::Slots => "slot",
-            Self::Joining => "joining",
-            Self::Leaving => "leaving",
-            Self::DeliveryUpdates => "delivery",
-            Self::Replacing => "replacing",
-            Self::Counts => "count",
-            Self::Events => "event",
-            Self::Freed => "freed",
-            Self::Unlabelled => "unlabelled",
-            Self::ErasedEvents => "erased_event",
-            Self::ErasedMessages => "erased_message",
-            Self::Released => "released",
-            Self::Taken => "held",
-            Self::Quotas => "quota",
-            Self::Mailed => "mailed",
-            Self::Suppressions => "suppression",
-            Self::Unchanged => "unchanged",
-        }
-    }
-}
-
-impl StatementPart for Part {
-    fn columns(self) -> Option<Columns> {
-        Some(Part::columns(self))
-    }
-}
-
 /// The columns of an invitation that change after its creation.
-const MUTABLE: [&str; 23] = [
+const MUTABLE: [&str; 25] = [
+    "max_uses",
+    "mails",
     "use_count",
     "expire_at",
     "accepted_at",
@@ -270,17 +89,6 @@ impl SaveSql {
     }
 }
 
-fn engagement_columns() -> Columns {
-    Columns::list([
-        ("account_id", Text),
-        ("invitation_id", UuidType),
-        ("views", BigInteger),
-        ("clicks", BigInteger),
-        ("unfurls", BigInteger),
-        ("events", BigInteger),
-    ])
-}
-
 /// Returns `INSERT INTO table (columns) SELECT columns FROM a set` with what follows.
 fn insert<E: EntityTrait + Default>(layout: &Layout<'_, Part>, part: Part, rest: &str) -> String {
     let (table, columns, rows) = (E::default(), Columns::of::<E>(), layout.rows(part, "r"));
@@ -318,10 +126,14 @@ fn sqlite_sqls() -> Vec<(Part, Vec<String>)> {
             Part::Events => insert_events(lite, "engagement"),
             Part::Freed => release_slots(lite),
             Part::Unlabelled => remove_labels(lite),
+            Part::Relabelled => insert::<label::Entity>(lite, *part, SET_LABELS),
+            Part::Ungrouped => delete_groups(lite),
+            Part::Removed => cancel_removed(lite, ""),
             Part::ErasedEvents => erase_events(lite),
             Part::ErasedMessages => erase_messages(lite),
             Part::Released => return Some((*part, vec![sqlite_count_released(lite), release_holds(lite)])),
             Part::Taken => return Some((*part, vec![sqlite_count_taken(lite), take_holds(lite)])),
+            Part::Resized => return Some((*part, vec![sqlite_count_resized(lite), resize_holds(lite)])),
             Part::Quotas => sqlite_add(lite),
             Part::Suppressions => insert::<suppression::Entity>(lite, *part, KEEP_KNOWN_SUPPRESSIONS),
             // Nobody else can have deleted an invitation. This part is the last one, so the sets of the others keep their order.
@@ -360,6 +172,25 @@ const KEEP_KNOWN_SUPPRESSIONS: &str = "WHERE true ON CONFLICT DO NOTHING";
 
 /// A reminder is planned once, even if its expiry is set again after another one; see `Planned::id`.
 const KEEP_KNOWN_MESSAGES: &str = "WHERE true ON CONFLICT DO NOTHING";
+
+/// A label that an invitation has gets the new value.
+const SET_LABELS: &str = "WHERE true ON CONFLICT (account_id, invitation_id, key) DO UPDATE SET value = excluded.value";
+
+/// Returns the statement that deletes groups: on SQLite one row, see [`Part::is_row_by_row`].
+fn delete_groups(layout: &Layout<'_, Part>) -> String {
+    if layout.backend == DbBackend::Sqlite {
+        let key = "account_id, scope_type, scope_id, created_at, invitation_id";
+        let rows = layout.keys(Part::Ungrouped, "r");
+        return format!("DELETE FROM invitation_group WHERE ({key}) = (SELECT {key} FROM {rows})");
+    }
+    format!(
+        "DELETE FROM invitation_group WHERE (account_id, scope_type, scope_id, created_at, invitation_id) IN (
+            SELECT t.account_id, t.scope_type, t.scope_id, t.created_at, t.invitation_id FROM {} JOIN invitation_group t
+            ON t.account_id = r.account_id AND t.scope_type = r.scope_type AND t.scope_id = r.scope_id
+                AND t.created_at = r.created_at AND t.invitation_id = r.invitation_id)",
+        layout.keys(Part::Ungrouped, "r")
+    )
+}
 
 fn delete_domains(layout: &Layout<'_, Part>) -> String {
     let key = "account_id, domain, created_at, invitation_id";

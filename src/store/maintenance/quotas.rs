@@ -21,7 +21,7 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::store::executor::save::save;
 use crate::store::executor::save_sql::SaveSql;
-use crate::store::read::filter::state_sql;
+use crate::store::read::filter::{present_recipient_sql, state_sql};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::retry::retry;
 use crate::store::sql::rows_param::{Columns, RowsParam};
@@ -186,11 +186,11 @@ impl Walk for HoldWalk {
 
 /// Returns the text that reads up to $4 invitations behind ($1, $2): whether each is open at $3, how long and for how many.
 fn look_sql() -> String {
-    let active = state_sql(State::Active, "$3");
+    let (active, present) = (state_sql(State::Active, "$3"), present_recipient_sql("r"));
     format!(
         "SELECT i.account_id, i.id, i.expire_at AS open_until, CASE WHEN {active} THEN 1 ELSE 0 END AS is_open,
             CASE WHEN {active} THEN (SELECT count(*) FROM recipient r
-                WHERE r.account_id = i.account_id AND r.invitation_id = i.id) ELSE 0 END AS recipients
+                WHERE r.account_id = i.account_id AND r.invitation_id = i.id AND {present}) ELSE 0 END AS recipients
         FROM invitation i WHERE (i.account_id, i.id) > ($1, $2) ORDER BY i.account_id, i.id LIMIT $4"
     )
 }

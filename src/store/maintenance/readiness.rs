@@ -6,7 +6,7 @@ use super::{Maintenance, READINESS_LIMIT};
 use crate::store::sql::SqliteFile;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::migration::views::RoleProblem;
-use crate::store::sql::migration::{self, ENCODING, check_encoding};
+use crate::store::sql::migration::{self, ENCODING, TABLES, check_encoding};
 use crate::store::within;
 
 const READ_ONLY: &str =
@@ -34,6 +34,20 @@ impl Maintenance {
     /// Returns the migrations of this release that the schema lacks.
     pub async fn pending(&self) -> Result<Vec<String>, StoreError> {
         within(READINESS_LIMIT, async { Ok(migration::pending(&self.0.upkeep).await?) }).await
+    }
+
+    /// Returns the tables of this release that are not there, whatever migrations are said to be applied.
+    pub async fn missing_tables(&self) -> Result<Vec<&'static str>, StoreError> {
+        let look = async {
+            let mut missing = Vec::new();
+            for table in TABLES {
+                if !migration::has_table(&self.0.upkeep, table).await? {
+                    missing.push(table);
+                }
+            }
+            Ok(missing)
+        };
+        within(READINESS_LIMIT, look).await
     }
 
     /// Returns the reason why the schema cannot be used: permissions of the role, or migrations that are missing.

@@ -28,6 +28,18 @@ pub struct QueueBacklog {
     pub oldest: Duration,
 }
 
+/// The followers of the order of events, beside watches, which are of clients.
+const FOLLOWERS: [&str; 2] = ["webhooks", "nats"];
+
+/// The lag of a follower of the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowerLag {
+    /// The name: `webhooks` or `nats`.
+    pub follower: &'static str,
+    /// The age of the oldest event that it has not passed; zero if it has passed all, or nobody waits for it.
+    pub lag: Duration,
+}
+
 /// Counts the messages of each queue that are not sent yet, by the index of pending rows.
 pub(in crate::store) fn backlog_sql(backend: DbBackend) -> String {
     let now = statement_clock(backend, 1);
@@ -39,6 +51,21 @@ pub(in crate::store) fn backlog_sql(backend: DbBackend) -> String {
         )
     };
     QUEUES.each_ref().map(of_queue).join("\n        UNION ALL ")
+}
+
+/// Reads the oldest event that each follower has not passed. One that has never begun waits for nothing, and neither does the one that
+/// writes messages to endpoints while there is none.
+pub(in crate::store) fn follower_lags_sql(backend: DbBackend) -> String {
+    format!(
+        "SELECT f.name, {now} AS now, CASE
+                WHEN f.name = 'nats' AND f.leased_until = 0 THEN NULL
+                WHEN f.name = 'webhooks' AND NOT EXISTS (SELECT 1 FROM webhook_endpoint WHERE disabled_at IS NULL) THEN NULL
+                ELSE (SELECT e.occurred_at FROM event e WHERE e.position > f.position ORDER BY e.position LIMIT 1)
+            END AS oldest
+        FROM follower f WHERE f.name IN ('{names}')",
+        now = statement_clock(backend, 1),
+        names = FOLLOWERS.join("', '"),
+    )
 }
 
 /// Returns the time between two moments in microseconds; zero if there is no earlier one.
@@ -62,6 +89,21 @@ impl Store {
             let oldest = age(row.try_get("", "now")?, row.try_get("", "oldest")?);
             let count = |number: i64| usize::try_from(number).unwrap_or_default();
             found.push(QueueBacklog { queue, due: count(due), delayed: count(pending - due), oldest });
+        }
+        Ok(found)
+    }
+
+    /// Returns the lag of each follower of the events.
+    pub async fn follower_lags(&self) -> Result<Vec<FollowerLag>, StoreError> {
+        let backend = self.database.backend();
+        let values = [self.database.clock().map(Timestamp::micros).into()];
+        let read = Statement::from_sql_and_values(backend, follower_lags_sql(backend), values);
+        let rows = within(COUNT_LIMIT, async { Ok(self.database.read.query_all_raw(read).await?) }).await?;
+        let mut found = Vec::new();
+        for row in rows {
+            let name: String = row.try_get("", "name")?;
+            let Some(follower) = FOLLOWERS.into_iter().find(|known| *known == name) else { continue };
+            found.push(FollowerLag { follower, lag: age(row.try_get("", "now")?, row.try_get("", "oldest")?) });
         }
         Ok(found)
     }

@@ -5,6 +5,7 @@ use sea_orm::DbBackend;
 use super::query::{GuestStatus, InvitationQuery, TimeRange};
 use super::source::Source;
 use super::{ACCOUNT, CLOCK, Params, within};
+use crate::domain::invitation::recipient::AddressType;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::Usage;
 use crate::domain::kind::{Kind, Scope};
@@ -196,6 +197,11 @@ fn end_of_prefix(prefix: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// Returns the condition for a recipient who was not removed, as `Recipient::is_removed` has it.
+pub(in crate::store) fn present_recipient_sql(alias: &str) -> String {
+    format!("{alias}.recipient_type <> '{}'", AddressType::Removed.code())
 }
 
 /// Returns [`crate::domain::invitation::state::Facts::state_at`] in SQL; a test compares the two over all combinations

@@ -151,14 +151,16 @@ impl Reads {
 
 /// Returns the condition for recipients in one of some states; none is in one of no states.
 fn in_states(states: &[RecipientState]) -> Condition {
-    let (none, erased) = (Column::Ordinal.is_in(Vec::<i32>::new()), AddressType::Erased.code());
+    let (none, gone) = (Column::Ordinal.is_in(Vec::<i32>::new()), [AddressType::Erased, AddressType::Removed]);
+    let gone = gone.map(AddressType::code);
     states.iter().fold(Condition::any().add(none), |any, state| {
         any.add(match state {
-            RecipientState::Open => {
-                Column::AcceptedAt.is_null().and(Column::DeclinedAt.is_null()).and(Column::RecipientType.ne(erased))
-            }
+            RecipientState::Open => Column::AcceptedAt
+                .is_null()
+                .and(Column::DeclinedAt.is_null())
+                .and(Column::RecipientType.is_not_in(gone)),
             RecipientState::Removed => {
-                Column::AcceptedAt.is_null().and(Column::DeclinedAt.is_null()).and(Column::RecipientType.eq(erased))
+                Column::AcceptedAt.is_null().and(Column::DeclinedAt.is_null()).and(Column::RecipientType.is_in(gone))
             }
             RecipientState::Accepted => Column::AcceptedAt.is_not_null(),
             RecipientState::Declined => Column::AcceptedAt.is_null().and(Column::DeclinedAt.is_not_null()),

@@ -78,6 +78,11 @@ const PROTOCOL_VIOLATION: &str = "08P01";
 const CONFLICTS: [&str; 4] = ["22012", "23505", "40001", "40P01"];
 
 impl StoreError {
+    /// Returns whether there is no answer from the database.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Slow)
+    }
+
     /// Returns whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Conflict | Self::Unavailable(_) | Self::Slow | Self::Locked | Self::Busy)

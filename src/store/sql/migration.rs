@@ -2,34 +2,22 @@
 //! afterwards.
 
 mod m20261128_000001_schema;
+pub mod online;
 mod sqlite_statistics;
+mod turn;
 pub(in crate::store) mod views;
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sea_orm::sea_query::{ColumnDef, Index, Table, TableCreateStatement};
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Schema, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Schema, Statement};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, seaql_migrations};
-use tokio::time::sleep;
 
 use super::error::StoreError;
 use super::rows_param::index_key;
+use turn::DEALLOCATE;
 
-/// The key of the advisory lock; any number that no other advisory lock of the database has.
-const MIGRATION_LOCK: i64 = 0x1417_5e1f;
-
-/// The longest that a statement of a migration waits for a lock: whoever comes behind it waits as long.
-const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '3s'";
-/// The number of times that a migration is tried whose statement did not get its lock, and the pause in between.
-const LOCK_ATTEMPTS: usize = 20;
-const LOCK_PAUSE: Duration = Duration::from_secs(1);
-
-/// Drops the prepared statements of a session.
-const DEALLOCATE: &str = "DEALLOCATE ALL";
 /// The encoding of the database on PostgreSQL.
 pub(in crate::store) const ENCODING: &str = "current_setting('server_encoding') AS encoding";
 
@@ -85,30 +73,24 @@ pub(in crate::store) const TABLES: [&str; 29] = [
 /// is killed in between leaves a file that no later start can migrate, and it refuses a schema that a newer release has
 /// migrated, so that no release could be rolled back.
 ///
-/// Returns the migrations that were applied.
-pub(in crate::store) async fn migrate(db: &DatabaseConnection) -> Result<Vec<String>, StoreError> {
-    let (mut applied, mut attempts) = (Vec::new(), 0);
+/// `further` are migrations behind those of this release. Returns the migrations that were applied.
+pub(in crate::store) async fn migrate(
+    db: &DatabaseConnection,
+    further: Vec<Box<dyn MigrationTrait>>,
+) -> Result<Vec<String>, StoreError> {
+    let migrations = Migrator::migrations().into_iter().chain(further).collect::<Vec<_>>();
+    let (mut applied, mut attempts) = (Vec::new(), turn::Attempts::default());
     loop {
         let began = Instant::now();
-        match apply_next(db).await {
+        match apply_next(db, &migrations).await {
             Ok(None) => break,
             Ok(Some(migration)) => {
                 let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 log_event!(info, MIGRATION_APPLIED, migration, duration_ms, "migration applied");
                 applied.push(migration);
-                attempts = 0;
+                attempts = turn::Attempts::default();
             }
-            Err(StoreError::Locked) if attempts < LOCK_ATTEMPTS => {
-                attempts += 1;
-                log_event!(
-                    warn,
-                    MIGRATION_WAITS,
-                    attempts,
-                    "a migration waits for a lock of another transaction; it is tried again"
-                );
-                sleep(LOCK_PAUSE).await;
-            }
-            Err(error) => return Err(error),
+            Err(error) => attempts.pause(error).await?,
         }
     }
     if db.get_database_backend() == DbBackend::Sqlite {
@@ -117,35 +99,29 @@ pub(in crate::store) async fn migrate(db: &DatabaseConnection) -> Result<Vec<Str
     Ok(applied)
 }
 
-/// Applies the first migration that is missing and notes it, both in one transaction. Returns `None` if none is missing.
-async fn apply_next(db: &DatabaseConnection) -> Result<Option<String>, StoreError> {
+/// Applies the first migration that is missing and notes it, both in one transaction, which has the turn. On PostgreSQL a migration may
+/// work beside that transaction, and so may be applied without being noted. Returns `None` if none is missing.
+async fn apply_next(
+    db: &DatabaseConnection,
+    migrations: &[Box<dyn MigrationTrait>],
+) -> Result<Option<String>, StoreError> {
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
-    let options = TransactionOptions {
-        sqlite_transaction_mode: (!is_postgres).then_some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let transaction = db.begin_with_options(options).await?;
+    let transaction = turn::begin(db).await?;
     if is_postgres {
-        // The transaction has to see another process's migration that it has waited for. The connection of a pooler may
-        // have names from a migration that was interrupted.
-        transaction
-            .execute_unprepared(&format!("SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {DEALLOCATE}"))
-            .await?;
-        // The lock ends with the transaction, so a killed process blocks no other.
-        // Another process may migrate for as long as it takes, so the limit holds for what follows.
-        let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {LOCK_TIMEOUT}");
-        transaction.execute_unprepared(&lock).await?;
         let encoding = Statement::from_string(DbBackend::Postgres, format!("SELECT {ENCODING}"));
         let row = transaction.query_one_raw(encoding).await?;
         check_encoding(row.map(|row| row.try_get("", "encoding")).transpose()?.unwrap_or_default())?;
     }
     let applied = applied(&transaction).await?;
-    let migrations = Migrator::migrations();
     let Some(next) = migrations.iter().find(|migration| !applied.contains(migration.name())) else {
         transaction.rollback().await?;
         return Ok(None);
     };
-    next.up(&SchemaManager::new(&transaction)).await?;
+    if is_postgres && next.use_transaction() == Some(false) {
+        next.up(&SchemaManager::new(db)).await?;
+    } else {
+        next.up(&SchemaManager::new(&transaction)).await?;
+    }
     note(&transaction, next.name()).await?;
     if is_postgres {
         transaction.execute_unprepared(DEALLOCATE).await?;

@@ -8,7 +8,7 @@ mod request;
 mod suppression;
 
 pub(in crate::store) use acceptance::acceptance_row;
-pub(in crate::store) use delivery::{delivery_from, outbox_row, replaced_outbox_row, suppressed_outbox_row};
+pub(in crate::store) use delivery::{cancelled_outbox_row, delivery_from, outbox_row, suppressed_outbox_row};
 pub(in crate::store) use event::event_row;
 pub(in crate::store) use invitation::{
     InvitationRows, domain_row, group_rows, invitation_row, label_rows, recipient_from, recipient_row, slot_from,

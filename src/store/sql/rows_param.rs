@@ -190,6 +190,12 @@ impl RowsParam {
         self.values.first().map_or(0, Vec::len)
     }
 
+    /// Returns a set for each row.
+    pub(in crate::store) fn apart(&self) -> Vec<Self> {
+        let row = |index: usize| self.values.iter().map(move |column| column[index].clone());
+        (0..self.len()).map(|index| Self::new(self.columns.clone(), std::iter::once(row(index)))).collect()
+    }
+
     /// Returns the parameters of the set.
     pub(in crate::store) fn params(self, backend: DbBackend) -> Vec<Value> {
         if backend == DbBackend::Postgres {

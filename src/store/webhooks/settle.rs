@@ -35,6 +35,19 @@ pub enum AttemptOutcome {
     Needless,
 }
 
+impl AttemptOutcome {
+    /// Returns the word of the outcome in the log, which stays the same.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Arrived => "arrived",
+            Self::Retry(_) => "retry",
+            Self::GivenUp => "given_up",
+            Self::Gone => "gone",
+            Self::Needless => "needless",
+        }
+    }
+}
+
 /// A request to an endpoint, and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {

@@ -24,14 +24,14 @@ pub(super) fn is_installed() -> bool {
     HANDLE.get().is_some()
 }
 
-/// A look at present numbers, which sets gauges.
-type Look = Box<dyn Fn() + Send + Sync>;
+/// A function that sets gauges to their present values.
+type Update = Box<dyn Fn() + Send + Sync>;
 
 /// Hands out the metrics of the process. Clones share everything.
 #[derive(Clone)]
 pub struct Exporter {
     handle: PrometheusHandle,
-    looks: Arc<Mutex<Vec<Look>>>,
+    on_scrape: Arc<Mutex<Vec<Update>>>,
 }
 
 impl fmt::Debug for Exporter {
@@ -50,33 +50,33 @@ impl Exporter {
             drop(metrics::set_global_recorder(recorder));
             handle
         });
-        let exporter = Self { handle: handle.clone(), looks: Arc::default() };
+        let exporter = Self { handle: handle.clone(), on_scrape: Arc::default() };
         describe();
         table::BUILD_INFO.set(1.0, [env!("CARGO_PKG_VERSION")]);
         table::begin();
         exporter
     }
 
-    /// Has gauges set before each answer.
-    pub fn look(&self, look: impl Fn() + Send + Sync + 'static) {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(look));
+    /// Registers a function that sets gauges before each scrape is answered.
+    pub fn on_scrape(&self, update: impl Fn() + Send + Sync + 'static) {
+        self.on_scrape.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(update));
     }
 
-    /// Gives up everything that is looked at, so that it may end. Its gauges stay as they are.
-    pub fn end_looks(&self) {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Drops the registered functions and what they hold, so that it may end. Their gauges stay as they are.
+    pub fn clear_on_scrape(&self) {
+        self.on_scrape.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Returns all metrics as they are at present.
     pub fn render(&self) -> String {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|look| look());
+        self.on_scrape.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|update| update());
         #[cfg(target_os = "linux")]
-        super::process::look();
+        super::process::update();
         self.handle.render()
     }
 
     /// Keeps what was noted small until the process ends, whether somebody asks for it or not.
-    pub async fn keep_up(self) {
+    pub async fn run_upkeep(self) {
         loop {
             sleep(UPKEEP_INTERVAL).await;
             self.handle.run_upkeep();

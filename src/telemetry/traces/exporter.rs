@@ -1,32 +1,53 @@
 //! The exporter: whether there is one, and where it sends spans, by the standard variables.
 
-use std::env;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{Protocol, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 
+use super::variables::{is_wanted, variable};
 use super::{TRACER, Traces};
+use crate::telemetry::log_limiter::LogLimiter;
+use crate::telemetry::metrics::table::TRACE_SPANS;
 
 /// The time that the end of the process waits for the last spans.
 pub(super) const LAST_SPANS_LIMIT: Duration = Duration::from_secs(1);
 
 const NAME: &str = "invitation-service";
 
-/// The reason why traces cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum TracesError {
-    /// The collector's address, or another variable, cannot be used.
-    #[error("OTEL_EXPORTER_OTLP_...: {0}")]
-    Exporter(#[from] ExporterBuildError),
-    /// This service exports by one of the protocols alone.
-    #[error("{0}: must be grpc, the only protocol of this service, or not be set")]
-    Protocol(&'static str),
-    /// Traces go by OTLP or nowhere.
-    #[error("OTEL_TRACES_EXPORTER: must be otlp or none")]
-    TracesExporter,
+/// The exporter of the library, whose failures would be silent: a batch that the collector does not take is lost.
+#[derive(Debug)]
+struct Exporter {
+    inner: opentelemetry_otlp::SpanExporter,
+    log_limiter: Mutex<LogLimiter>,
+}
+
+impl SpanExporter for Exporter {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        let result = self.inner.export(batch).await;
+        TRACE_SPANS.add(u64::try_from(spans).unwrap_or(u64::MAX), [if result.is_ok() { "sent" } else { "lost" }]);
+        if result.is_err() && self.log_limiter.lock().unwrap_or_else(PoisonError::into_inner).is_due() {
+            log_event!(warn, TRACES_LOST, spans, "the collector of traces did not take spans, which are lost");
+        }
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
 }
 
 /// Begins traces if the environment names a collector, or asks for OTLP.
@@ -36,17 +57,15 @@ pub enum TracesError {
 /// OTEL_SDK_DISABLED.
 ///
 /// # Errors
-/// A variable that cannot be used.
+/// The exporter cannot be built of variables that [`check`](super::check) has let through.
 pub fn init() -> Result<Traces, TracesError> {
-    if !is_wanted()? {
+    if !is_wanted() {
         return Ok(Traces(None));
     }
-    for name in ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"] {
-        if variable(name).is_some_and(|protocol| protocol != "grpc") {
-            return Err(TracesError::Protocol(name));
-        }
-    }
-    let exporter = SpanExporter::builder().with_tonic().with_protocol(Protocol::Grpc).build()?;
+    let inner = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_protocol(Protocol::Grpc).build();
+    // The error has the address, which may have a credential.
+    let inner = inner.map_err(|_| TracesError)?;
+    let exporter = Exporter { inner, log_limiter: Mutex::default() };
     let mut resource = Resource::builder();
     if variable("OTEL_SERVICE_NAME").is_none()
         && !variable("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|all| all.contains("service.name="))
@@ -61,21 +80,7 @@ pub fn init() -> Result<Traces, TracesError> {
     Ok(Traces(Some(provider)))
 }
 
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn is_wanted() -> Result<bool, TracesError> {
-    if variable("OTEL_SDK_DISABLED").is_some_and(|disabled| disabled.eq_ignore_ascii_case("true")) {
-        return Ok(false);
-    }
-    match variable("OTEL_TRACES_EXPORTER").as_deref() {
-        Some("otlp") => Ok(true),
-        Some("none") => Ok(false),
-        Some(_) => Err(TracesError::TracesExporter),
-        None => {
-            let names = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-            Ok(names.into_iter().any(|name| variable(name).is_some()))
-        }
-    }
-}
+/// Traces cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[error("the variables OTEL_EXPORTER_OTLP_... cannot be used")]
+pub struct TracesError;

@@ -12,7 +12,7 @@ use invitation_service::pb::{GetCallerRequest, connection_invitation_service_ser
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
@@ -55,7 +55,17 @@ pub(super) async fn request_text(address: SocketAddr, line: &str) -> String {
 
 async fn probes(address: SocketAddr) -> [String; 2] {
     let (live, ready) = (request(address, "GET /livez").await, request(address, "GET /readyz").await);
-    [live, ready].map(|(code, word)| format!("{} {word}", code.split(' ').nth(1).unwrap()))
+    [live, ready].map(|(code, word)| {
+        // The problem, which differs, is behind the word.
+        format!("{} {}", code.split(' ').nth(1).unwrap(), word.split(':').next().unwrap())
+    })
+}
+
+/// The sum of the samples of a metric.
+async fn sum(address: SocketAddr, metric: &str) -> f64 {
+    let text = request_text(address, "GET /metrics").await;
+    let lines = text.lines().filter(|line| line.starts_with(metric));
+    lines.filter_map(|line| line.rsplit_once(' ')).map(|(_, value)| value.parse::<f64>().unwrap()).sum()
 }
 
 const ALIVE: &str = "200 SERVING";
@@ -78,6 +88,17 @@ async fn probes_need_no_database_to_learn_that_the_process_lives() {
     cluster.stop_hard();
     server.until(ServingStatus::NotServing).await;
     assert_eq!(probes(address).await, NOT_READY, "an outage restarts nothing");
+    let until = Instant::now() + PATIENCE;
+    while !request(address, "GET /readyz").await.1.contains("PostgreSQL at") {
+        assert!(Instant::now() < until, "the problem is that of the log: {:?}", request(address, "GET /readyz").await);
+        sleep(Duration::from_millis(50)).await;
+    }
+    server.create().await.one().await.unwrap_err();
+    assert_eq!(sum(address, "invitation_calls_refused_total").await, 0.0, "a failure of the service is no refusal");
+    while sum(address, "invitation_task_failures_total").await == 0.0 {
+        assert!(Instant::now() < until, "tasks fail, and that is counted");
+        sleep(Duration::from_millis(50)).await;
+    }
     server.kill().await;
 }
 
@@ -112,7 +133,6 @@ async fn admin_listener_serves_health_and_metrics_alone() {
         ("GET /livez/", "404"),
         ("GET /metrics/", "404"),
         ("POST /metrics", "405"),
-        ("HEAD /livez", "405"),
         ("POST /readyz", "405"),
         ("GET http://other/readyz?verbose", "200"),
         ("NONSENSE", "400"),
@@ -123,6 +143,14 @@ async fn admin_listener_serves_health_and_metrics_alone() {
         let (answered, word) = request(address, line).await;
         assert!(answered.contains(&format!(" {code} ")), "{line}: {answered}");
         assert_eq!(word, if code == "200" { "SERVING" } else { "" }, "{line}");
+    }
+    for path in ["/livez", "/readyz", "/metrics"] {
+        let [get, head] =
+            [request_text(address, &format!("GET {path}")).await, request_text(address, &format!("HEAD {path}")).await];
+        let (headers, body) = head.split_once("\r\n\r\n").unwrap();
+        assert_eq!((headers.lines().next(), body), (get.lines().next(), ""), "{path}");
+        let has_length = |head: &str| head.to_ascii_lowercase().contains("content-length: ");
+        assert!(has_length(headers), "{path}: {headers}");
     }
     let refused = AccessServiceClient::new(channel(address).await).get_caller(GetCallerRequest {}).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unimplemented);
@@ -155,7 +183,7 @@ async fn probes_are_answered_until_the_drain_has_ended() {
     let path = format!("http://{}/invitation.v1.AccessService/GetCaller", server.address);
     let call = http::Request::post(path).header("content-type", "application/grpc").body(()).unwrap();
     let (_answer, _message) = held.send_request(call, false).unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    sleep(Duration::from_millis(200)).await;
     server.signal("TERM").await;
     server.logged("\"message\":\"draining\"").await;
     assert_eq!(probes(address).await, NOT_READY, "a pod that drains is alive");

@@ -30,7 +30,7 @@ use crate::support::service::KEYS;
 const ROUNDS: u64 = 40;
 /// After how many rounds the process is killed and started again.
 const KILL_EVERY: u64 = 10;
-/// The number of callers that are at work beside each other.
+/// The number of callers that write beside each other; one more writes when the test says so.
 const CALLERS: usize = 4;
 
 /// The answers that callers got.
@@ -84,6 +84,12 @@ struct Caller {
 }
 
 impl Caller {
+    /// The caller of a number, with a connection of its own.
+    async fn of(server: &Server, link: &str, endpoints: &[String], number: usize) -> Self {
+        let (link, endpoint) = (link.to_owned(), endpoints[number].clone());
+        Self { channel: server.channel().await, link, endpoint, number }
+    }
+
     /// Writes until told to stop: one of every kind of write that a caller can cause, again and again.
     async fn work(self, mut stop: watch::Receiver<bool>, round: u64) -> Book {
         let mut book = Book::default();
@@ -177,15 +183,20 @@ impl Trouble {
         self.seed >> 33
     }
 
-    /// Makes one round of trouble.
-    async fn strike(&mut self, server: &Server) {
+    /// Makes one round of trouble, in which a caller writes once at least where nothing fits.
+    async fn strike(&mut self, server: &Server, caller: &Caller, round: u64) -> Book {
+        let mut book = Book::default();
         let (number, lasts) = (self.number(), Duration::from_millis(self.number() % 150));
         let Some(postgres) = &self.postgres else {
             // Nothing fits, or some writes of a commit do.
-            let limit = if number.is_multiple_of(2) { 1 } else { number % 3_000_000 };
-            server.limit_files(Some(limit)).await;
+            let is_full = number.is_multiple_of(2);
+            server.limit_files(Some(if is_full { 1 } else { number % 3_000_000 })).await;
             tokio::time::sleep(lasts).await;
-            return server.limit_files(None).await;
+            if is_full {
+                caller.write(&format!("r{round}full"), &mut book).await;
+            }
+            server.limit_files(None).await;
+            return book;
         };
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -194,6 +205,7 @@ impl Trouble {
             postgres.execute_unprepared(end).await.unwrap();
             tokio::time::sleep(Duration::from_millis(number % 20)).await;
         }
+        book
     }
 }
 
@@ -215,12 +227,10 @@ async fn acknowledged_writes_outlive_faults_and_kills(database: TestDatabase) {
     for round in 1..=rounds {
         let (stop, stopped) = watch::channel(false);
         let mut callers = JoinSet::new();
-        for (number, endpoint) in endpoints.iter().enumerate() {
-            let (link, endpoint) = (link.clone(), endpoint.clone());
-            let caller = Caller { channel: server.channel().await, link, endpoint, number };
-            callers.spawn(caller.work(stopped.clone(), round));
+        for number in 0..CALLERS {
+            callers.spawn(Caller::of(&server, &link, &endpoints, number).await.work(stopped.clone(), round));
         }
-        trouble.strike(&server).await;
+        book.add(trouble.strike(&server, &Caller::of(&server, &link, &endpoints, CALLERS).await, round).await);
         stop.send_replace(true);
         for done in callers.join_all().await {
             book.add(done);
@@ -233,10 +243,8 @@ async fn acknowledged_writes_outlive_faults_and_kills(database: TestDatabase) {
             check(&server, &book, trouble.is_exact()).await;
         }
         // The first write behind the trouble is served, and kept. A pooled connection may not have learned of its end yet.
-        let (link, endpoint) = (link.clone(), endpoints[0].clone());
-        let last = Caller { channel: server.channel().await, link, endpoint, number: CALLERS };
         let label = format!("r{round}last");
-        last.write(&label, &mut book).await;
+        Caller::of(&server, &link, &endpoints, CALLERS).await.write(&label, &mut book).await;
         let served = book.created.contains(&label) || !trouble.is_exact();
         assert!(served, "round {round} leaves trouble behind:\n{}", server.log());
     }
@@ -269,7 +277,7 @@ async fn prepare(server: &Server) -> (String, Vec<String>) {
     let request = pb::CreateConnectionInvitationRequest { connection_invitation: Some(anybody), ..Default::default() };
     let link = connections.create_connection_invitation(request).await.unwrap().into_inner().invitation_token;
     let mut endpoints = Vec::new();
-    for number in 0..CALLERS {
+    for number in 0..=CALLERS {
         let endpoint = pb::WebhookEndpoint { uri: format!("https://example.org/{number}"), ..Default::default() };
         let request = pb::CreateWebhookEndpointRequest { webhook_endpoint: Some(endpoint), ..Default::default() };
         endpoints.push(webhooks.create_webhook_endpoint(request).await.unwrap().into_inner().name);

@@ -94,7 +94,7 @@ async fn settle(database: &TestDatabase) -> String {
         let settle = SettleDelivery { delivery: claimed.delivery.message.id, lease, end };
         let command = commands::command(Action::SettleDelivery(settle));
         let command =
-            Command { reach: Reach::of_account(claimed.account.clone()), actor: "system/relay".to_owned(), ..command };
+            Command { reach: Reach::of_account(claimed.account.clone()), actor: "system/mail".to_owned(), ..command };
         store.executor().execute(command, None).await.unwrap();
     }
     // A service can have the file only when this store has let go of it.

@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use invitation_service::clock::Clock;
+use invitation_service::domain::value::time::Timestamp;
 use invitation_service::pb;
 use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient;
+use invitation_service::telemetry::metrics::files::FILES;
 use invitation_service::telemetry::metrics::{Description, MetricKind, descriptions};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::admin::{request_text, start};
+use super::keys::api_key;
 use super::load::COMPANY;
 use super::server::{PATIENCE, Server};
 use crate::support::database::TestDatabase;
@@ -19,18 +23,29 @@ use crate::support::service::KEYS;
 
 const PAGE: &str = "docs/metrics.md";
 
-/// The metrics that are there with TLS alone.
-const RARE: [&str; 1] = ["invitation_certificate_expiry_timestamp_seconds"];
+/// The metrics that are there with TLS, a standby, an issuer of JWTs, API keys, or PostgreSQL alone.
+const RARE: [&str; 5] = [
+    "invitation_api_key_expiry_timestamp_seconds",
+    "invitation_certificate_expiry_timestamp_seconds",
+    "invitation_standby_in_use",
+    "invitation_jwks_age_seconds",
+    "invitation_database_clock_offset_seconds",
+];
 
 on_both!(every_metric_is_documented_and_tells_nothing_of_anybody);
 
 #[test]
-fn page_has_the_table_of_metrics() {
+fn page_has_the_tables_of_metrics_and_files() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
     let page = fs::read_to_string(&path).unwrap();
-    let (head, rest) = page.split_once("<!-- table -->\n").unwrap();
-    let (_, tail) = rest.split_once("<!-- end of table -->").unwrap();
-    let wanted = format!("{head}<!-- table -->\n{}<!-- end of table -->{tail}", table());
+    let with = |page: &str, name: &str, table: String| {
+        let (head, rest) = page.split_once(&format!("<!-- {name} -->\n")).unwrap();
+        let (_, tail) = rest.split_once(&format!("<!-- end of {name} -->")).unwrap();
+        format!("{head}<!-- {name} -->\n{table}<!-- end of {name} -->{tail}")
+    };
+    let files: String = FILES.iter().map(|(file, meaning)| format!("| `{file}` | {meaning} |\n")).collect();
+    let files = format!("| `file` | files |\n|---|---|\n{files}");
+    let wanted = with(&with(&page, "table", table()), "files", files);
     if std::env::var("UPDATE_DOCS").is_ok_and(|value| value == "1") {
         fs::write(&path, &wanted).unwrap();
     }
@@ -130,7 +145,11 @@ async fn every_metric_is_documented_and_tells_nothing_of_anybody(database: TestD
     assert_eq!(value(count, "invitation.v1.ConnectionInvitationService/CreateConnectionInvitation"), 4.0);
     assert_eq!(value("invitation_calls_refused_total", "QUOTA_EXCEEDED"), 1.0);
     assert_eq!(value(count, "NOT_FOUND"), 1.0);
-    assert_eq!(value(count, "_OTHER"), 1.0);
+    assert_eq!(value(count, "_OTHER"), 2.0, "a path of this service, and one of none");
+    let of_files = samples(&text).into_iter().filter_map(|mut sample| sample.labels.remove("file"));
+    let of_files: BTreeSet<String> = of_files.collect();
+    assert_eq!(of_files, BTreeSet::from(["token.keys_file".to_owned()]), "the key of the configuration");
+    assert_eq!(value("invitation_file_usable", "token.keys_file"), 1.0);
     assert_eq!(value("invitation_transitions_total", "invitation.created"), 3.0);
     assert_eq!(value("invitation_executor_group_size_sum", ""), 4.0);
     assert_eq!(value("invitation_ready", ""), 1.0);
@@ -139,7 +158,7 @@ async fn every_metric_is_documented_and_tells_nothing_of_anybody(database: TestD
     server.stop().await;
 }
 
-/// Three creates, one beyond the quota, a get of what is not there, and a method that nobody knows.
+/// Three creates, one beyond the quota, a get of what is not there, and two methods that nobody knows.
 async fn some_calls(server: &Server) {
     let mut create = server.create().await;
     for _ in 0..3 {
@@ -151,10 +170,50 @@ async fn some_calls(server: &Server) {
     let get = pb::GetConnectionInvitationRequest { name };
     client.get_connection_invitation(get).await.unwrap_err();
     let mut grpc = tonic::client::Grpc::new(server.channel().await);
-    grpc.ready().await.unwrap();
-    let path = http::uri::PathAndQuery::from_static("/invitation.v1.Invented/ann@example.org");
-    let codec = tonic_prost::ProstCodec::<pb::GetCallerRequest, pb::GetCallerRequest>::default();
-    grpc.unary(tonic::Request::new(pb::GetCallerRequest::default()), path, codec).await.unwrap_err();
+    for path in ["/invitation.v1.Invented/ann@example.org", "/Invented/ann@example.org"] {
+        grpc.ready().await.unwrap();
+        let path = http::uri::PathAndQuery::from_static(path);
+        let codec = tonic_prost::ProstCodec::<pb::GetCallerRequest, pb::GetCallerRequest>::default();
+        grpc.unary(tonic::Request::new(pb::GetCallerRequest::default()), path, codec).await.unwrap_err();
+    }
+}
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn parts_that_few_services_have_have_their_gauges() {
+    let Some(database) = TestDatabase::migrated_postgres().await else { return };
+    let folder = folder();
+    api_key(folder.path(), "acme", "*").await;
+    let path = folder.path().join("keys.toml");
+    let keys = fs::read_to_string(&path).unwrap();
+    let soon = Clock::system().now().micros() / 1_000_000 + 2 * 86_400;
+    fs::write(&path, format!("{keys}expires_at = \"{}\"\n", Timestamp::from_micros(soon * 1_000_000))).unwrap();
+    let issuer =
+        "[[issuer]]\nname = \"main\"\nissuer = \"https://issuer.example\"\naudiences = [\"invitation-service\"]
+        jwks_url = \"http://127.0.0.1:9/\"\naccount = \"acme\"\npermissions = [\"*\"]\n";
+    fs::write(folder.path().join("issuers.toml"), issuer).unwrap();
+    let environment = [
+        ("INVITATION__STORE__URL", database.url()),
+        ("INVITATION__STORE__READ_URL", "postgres://nobody@127.0.0.1:9/nothing"),
+        ("INVITATION__TOKEN__KEYS", KEYS),
+        ("INVITATION__AUTH__MODE", "required"),
+        ("INVITATION__AUTH__API_KEYS_FILE", "keys.toml"),
+        ("INVITATION__AUTH__JWT_ISSUERS_FILE", "issuers.toml"),
+    ];
+    let (server, address) = start(folder.path(), &environment).await;
+    server.until(pb::health::health_check_response::ServingStatus::Serving).await;
+    let line = server.logged("api_key.expires").await;
+    assert!(line.contains("\"api_key\":\"apiKeys/acme\"") && line.contains("\"account\":\"acme\""), "{line}");
+    let text = body(&request_text(address, "GET /metrics").await);
+    let value = |name: &str| {
+        samples(&text).into_iter().find(|it| it.name == name).unwrap_or_else(|| panic!("{name}:\n{text}")).value
+    };
+    assert_eq!(value("invitation_standby_in_use"), 0.0, "nobody answers there");
+    let expiry = value("invitation_api_key_expiry_timestamp_seconds");
+    assert!((expiry - f64::from(u32::try_from(soon).unwrap())).abs() < 0.5, "{expiry}");
+    assert!((0.0..60.0).contains(&value("invitation_jwks_age_seconds")), "{text}");
+    assert!(value("invitation_database_clock_offset_seconds").abs() < 5.0, "{text}");
+    assert_eq!(value("invitation_file_usable"), 1.0, "{text}");
+    server.stop().await;
 }
 
 /// Returns the body of an answer whose headers are checked.

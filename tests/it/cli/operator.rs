@@ -8,7 +8,7 @@ mod trouble;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -71,10 +71,14 @@ impl Operator {
 
     /// Starts a command that the test ends.
     fn start(&self, line: &str) -> tokio::process::Child {
+        self.start_with(line, Stdio::piped())
+    }
+
+    fn start_with(&self, line: &str, stdout: Stdio) -> tokio::process::Child {
         let arguments: Vec<_> = line.split_whitespace().collect();
         let endpoint = self.endpoint();
         let environment = [("INVITATION_ENDPOINT", endpoint.as_str()), ("INVITATION_API_KEY", self.key.as_str())];
-        command(self.path(), &arguments, &environment).spawn().unwrap()
+        command(self.path(), &arguments, &environment).stdout(stdout).spawn().unwrap()
     }
 
     /// Returns what a command printed that must have succeeded.

@@ -107,10 +107,22 @@ impl Server {
         server
     }
 
+    /// Starts `serve` whose standard output goes elsewhere, and waits until it is ready.
+    pub(super) async fn with_stdout(folder: &Path, stdout: Stdio) -> Self {
+        let mut command = command(folder, &SERVE, &[]);
+        command.stdout(stdout);
+        let server = Self::spawn(command).await;
+        server.until(ServingStatus::Serving).await;
+        server
+    }
+
     /// Starts a command that runs `serve` and waits until it listens.
     async fn spawn(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let stdout = Text::of(child.stdout.take().unwrap());
+        let stdout = match child.stdout.take() {
+            Some(stdout) => Text::of(stdout),
+            None => Text::of(tokio::io::empty()),
+        };
         let log = Text::of(child.stderr.take().unwrap());
         let line = log.line_with("\"message\":\"listening\"").await;
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -241,7 +241,7 @@ async fn pair_that_cannot_be_used_keeps_the_one_before() {
     {
         publish_pair(folder.path(), &format!("..bad{number}"), &pair);
         let line = server.logged(problem).await;
-        assert!(line.contains("WARN") && line.contains("what it had before stays at work"), "{line}");
+        assert!(line.contains("WARN") && line.contains("what it had before stays in use"), "{line}");
         assert_eq!(certificate(server.address, &authority).await, first, "{problem}");
     }
     publish_pair(folder.path(), "..good", &next);

@@ -73,6 +73,10 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     let create_user = pb::CreateUserInvitationRequest { user_invitation: Some(user()), ..Default::default() };
     let create_guest = pb::CreateGuestInvitationRequest { guest_invitation: Some(guest()), ..Default::default() };
     let update_guest = pb::UpdateGuestInvitationRequest { guest_invitation: Some(guest()), ..Default::default() };
+    let update_connection =
+        pb::UpdateConnectionInvitationRequest { connection_invitation: Some(connection()), ..Default::default() };
+    let update_user = pb::UpdateUserInvitationRequest { user_invitation: Some(user()), ..Default::default() };
+    let update = pb::UpdateInvitationRequest { invitation: Some(general()), ..Default::default() };
     let connections =
         pb::ListConnectionInvitationsResponse { connection_invitations: vec![connection()], ..Default::default() };
     let users = pb::ListUserInvitationsResponse { user_invitations: vec![user()], ..Default::default() };
@@ -130,6 +134,9 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("CreateConnectionInvitationRequest", format!("{create_connection:?}")),
         ("CreateUserInvitationRequest", format!("{create_user:?}")),
         ("CreateGuestInvitationRequest", format!("{create_guest:?}")),
+        ("UpdateConnectionInvitationRequest", format!("{update_connection:?}")),
+        ("UpdateUserInvitationRequest", format!("{update_user:?}")),
+        ("UpdateInvitationRequest", format!("{update:?}")),
         ("UpdateGuestInvitationRequest", format!("{update_guest:?}")),
         ("CreateInvitationRequest", format!("{:?}", create())),
         ("BatchGetInvitationsResponse", format!("{got:?}")),

@@ -29,7 +29,10 @@ pub(crate) struct Rpc {
 }
 
 /// The RPCs that change a resource: fields that a new resource requires are not required of them, but for its name.
-const UPDATES: [(&str, &str); 4] = [
+const UPDATES: [(&str, &str); 7] = [
+    ("/UpdateConnectionInvitation", "connection_invitation"),
+    ("/UpdateUserInvitation", "user_invitation"),
+    ("/UpdateInvitation", "invitation"),
     ("/UpdateGuestInvitation", "guest_invitation"),
     ("/UpdateWebhookEndpoint", "webhook_endpoint"),
     ("/UpdateOrganizationGrant", "organization_grant"),

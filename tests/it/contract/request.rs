@@ -7,6 +7,7 @@ use tonic::Request;
 
 use super::raw::Rpc;
 use super::{codes, raw};
+use crate::rpc::update;
 use crate::support::build::guests::GUEST;
 use crate::support::build::{generals, guests, messages};
 use crate::support::service::Service;
@@ -130,6 +131,10 @@ fn of_connections(method: &str, known: &Known) -> (About, Vec<u8>) {
         }
         "GetConnectionInvitation" => one(&pb::GetConnectionInvitationRequest { name }),
         "ListConnectionInvitations" => many(&pb::ListConnectionInvitationsRequest { company_id, ..Default::default() }),
+        "UpdateConnectionInvitation" => {
+            let message = "Hello".to_owned();
+            one(&update::of_connection(pb::ConnectionInvitation { name, message, ..Default::default() }, &[]))
+        }
         "RevokeConnectionInvitation" => one(&pb::RevokeConnectionInvitationRequest { name, ..Default::default() }),
         "ResendConnectionInvitation" => one(&pb::ResendConnectionInvitationRequest { name, ..Default::default() }),
         "RecordCreatedConnection" => {
@@ -147,6 +152,10 @@ fn of_users(method: &str, known: &Known) -> (About, Vec<u8>) {
         "GetUserInvitation" => one(&pb::GetUserInvitationRequest { name }),
         "ListUserInvitations" => {
             many(&pb::ListUserInvitationsRequest { invited_email: known.email("user"), ..Default::default() })
+        }
+        "UpdateUserInvitation" => {
+            let message = "Hello".to_owned();
+            one(&update::of_user(pb::UserInvitation { name, message, ..Default::default() }, &[]))
         }
         "RevokeUserInvitation" => one(&pb::RevokeUserInvitationRequest { name, ..Default::default() }),
         "DeleteUserInvitation" => one(&pb::DeleteUserInvitationRequest { name, ..Default::default() }),
@@ -200,6 +209,10 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
             let scope = pb::ScopeRef { r#type: "company".to_owned(), id: known.company_id.clone() };
             let filter = Some(pb::InvitationFilter { scope: Some(scope), ..Default::default() });
             many(&pb::ListInvitationsRequest { filter, ..Default::default() })
+        }
+        "UpdateInvitation" => {
+            let message = "Hello".to_owned();
+            one(&update::of_general(pb::Invitation { name, message, ..Default::default() }, &[]))
         }
         "BatchGetInvitations" => one(&pb::BatchGetInvitationsRequest { names: vec![name, known.guest.clone()] }),
         "GetAcceptance" => one(&pb::GetAcceptanceRequest { name: known.acceptance.clone() }),

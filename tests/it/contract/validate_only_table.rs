@@ -12,8 +12,9 @@ use tonic_types::StatusExt as _;
 
 use super::idempotency::effects;
 use crate::rpc::redemption::keys;
+use crate::rpc::update;
 use crate::support::build::guests::{GUEST, HOST, OTHER_HOST};
-use crate::support::build::messages;
+use crate::support::build::{generals, messages};
 use crate::support::database::TestDatabase;
 use crate::support::on_both;
 use crate::support::service::Service;
@@ -102,18 +103,30 @@ fn verbs(kind: &str, made: &pb::Invitation) -> Vec<Call> {
         ),
         ("InvitationService/ResendInvitation", resend(false, None)),
         ("InvitationService/ResendInvitation", resend(true, ttl)),
+        ("InvitationService/UpdateInvitation", updated(&name, "kim@example.org", &[])),
+        ("InvitationService/UpdateInvitation", updated(&name, &invited, &[])),
+        ("InvitationService/UpdateInvitation", updated(&name, "kim@example.org", &[1, 9])),
     ];
     let name = typed;
     match kind {
-        "connectionInvitations" => calls.push((
-            "ConnectionInvitationService/RevokeConnectionInvitation",
-            pb::RevokeConnectionInvitationRequest { name, etag: made.etag.clone(), ..Default::default() }
-                .encode_to_vec(),
-        )),
-        "userInvitations" => calls.push((
-            "UserInvitationService/DeleteUserInvitation",
-            pb::DeleteUserInvitationRequest { name, ..Default::default() }.encode_to_vec(),
-        )),
+        "connectionInvitations" => {
+            let given = pb::ConnectionInvitation { name: name.clone(), max_uses: Some(7), ..Default::default() };
+            let update = pb::UpdateConnectionInvitationRequest {
+                add_targets: vec![generals::email("kim@example.org")],
+                send_email: Some(true),
+                ..update::of_connection(given, &[])
+            };
+            calls.push(("ConnectionInvitationService/UpdateConnectionInvitation", update.encode_to_vec()));
+            let revoke = pb::RevokeConnectionInvitationRequest { name, etag: made.etag.clone(), ..Default::default() };
+            calls.push(("ConnectionInvitationService/RevokeConnectionInvitation", revoke.encode_to_vec()));
+        }
+        "userInvitations" => {
+            let roles = vec!["viewer".to_owned()];
+            let given = pb::UserInvitation { name: name.clone(), roles, ..Default::default() };
+            calls.push(("UserInvitationService/UpdateUserInvitation", update::of_user(given, &[]).encode_to_vec()));
+            let delete = pb::DeleteUserInvitationRequest { name, ..Default::default() };
+            calls.push(("UserInvitationService/DeleteUserInvitation", delete.encode_to_vec()));
+        }
         "guestInvitations" => {
             let (requester_organization_id, target_organization_id) = (HOST.to_owned(), HOST.to_owned());
             let update = pb::UpdateGuestInvitationRequest {
@@ -140,6 +153,20 @@ fn verbs(kind: &str, made: &pb::Invitation) -> Vec<Call> {
         _ => {}
     }
     calls
+}
+
+/// Returns an update of a general invitation that adds a recipient and removes others.
+fn updated(name: &str, added: &str, removed: &[u16]) -> Vec<u8> {
+    let request = pb::UpdateInvitationRequest {
+        add_targets: vec![generals::email(added)],
+        remove_recipients: removed.iter().map(|ordinal| update::recipient(name, *ordinal)).collect(),
+        send_email: Some(true),
+        ..update::of_general(
+            pb::Invitation { name: name.to_owned(), message: "Hello".to_owned(), ..Default::default() },
+            &[],
+        )
+    };
+    request.encode_to_vec()
 }
 
 /// Creates an invitation of one person of a kind, and brings it to a state.

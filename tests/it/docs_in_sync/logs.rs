@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::time::Duration;
 
 use invitation_service::auth::refused_caller::RefusalReason;
+use invitation_service::mail::transport::SendFailure;
+use invitation_service::store::AttemptOutcome;
 use invitation_service::telemetry::events::{CALL_FIELDS, CALLS, EVENTS, LogEvent, TARGETS};
 use invitation_service::telemetry::fields::{FIELDS, Field, LINE_FIELDS};
 
@@ -13,7 +16,7 @@ use super::{files_under, read, root};
 const PAGE: &str = "docs/logs.md";
 
 /// The events that are never logged while a call is answered, so that their own fields may have the name of a call's.
-const BESIDE_CALLS: [&str; 3] = ["callers.refused", "expiry.retried", "expiry.not_recorded"];
+const BESIDE_CALLS: [&str; 4] = ["callers.refused", "api_key.expires", "expiry.retried", "expiry.not_recorded"];
 
 /// The macros of the library, which log what is in no table.
 const BARE: [&str; 6] =
@@ -102,6 +105,23 @@ fn names_in_the_table_are_unique_and_known() {
     assert!(TARGETS.iter().all(|(target, _)| EVENTS.iter().any(|(_, event)| event.target == *target)));
     let names: BTreeSet<_> = RefusalReason::ALL.iter().map(|(reason, _)| reason.name()).collect();
     assert_eq!(names.len(), RefusalReason::ALL.len());
+}
+
+#[test]
+fn fields_with_words_list_each_of_them() {
+    let outcomes = [
+        AttemptOutcome::Arrived,
+        AttemptOutcome::Retry(Duration::ZERO),
+        AttemptOutcome::GivenUp,
+        AttemptOutcome::Gone,
+        AttemptOutcome::Needless,
+    ];
+    let words = SendFailure::ALL.iter().map(|failure| ("failure", failure.word()));
+    for (field, word) in words.chain(outcomes.iter().map(|outcome| ("outcome", outcome.word()))) {
+        let (_, _, meaning) = FIELDS.iter().find(|(name, ..)| *name == field).unwrap();
+        assert!(meaning.contains(&format!("`{word}`")), "{field}: {word}");
+        assert!(word.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{word}");
+    }
 }
 
 #[test]

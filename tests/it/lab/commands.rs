@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use invitation_service::domain::command::{
-    AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, OnConflict,
-    RecordCreatedConnection, ReportDelivery, Request, SettleDelivery, Target, VerifyEmail,
+    AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry,
+    ExpiryTime, MapUpdate, OnConflict, RecordCreatedConnection, ReportDelivery, Request, SettleDelivery, Target,
+    UpdateInvitation, UpdatedFields, VerifyEmail,
 };
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
 use invitation_service::domain::invitation::acceptance::Acceptor;
@@ -27,7 +28,7 @@ use super::random::Random;
 use crate::support::build::commands::{
     accept_by, acceptor, after, email, link, record, resend, revoke, seconds, target,
 };
-use crate::support::build::kinds::{archive, general, guest, internal, mail, sync, team, user};
+use crate::support::build::kinds::{general, guest, internal, mail, recipient, sync, team, updating, user};
 
 const ACCOUNTS: [&str; 2] = ["acme", "bert"];
 const PEOPLE: [&str; 4] = ["ann", "bob", "cid", "dan"];
@@ -165,7 +166,7 @@ impl Chooser<'_> {
                 let kinds = [EngagementType::View, EngagementType::Click, EngagementType::Unfurl];
                 ("Record", record(about, self.random.pick(&kinds)))
             }
-            62..67 => ("UpdateGuest", archive(about, self.random.chance(60))),
+            62..67 => ("Update", self.update(about)),
             67..70 => ("Delete", Action::Delete(DeleteInvitation { target: self.target(about) })),
             70..75 => {
                 let domains = ["example.org", "example.com", "example.net"];
@@ -180,6 +181,31 @@ impl Chooser<'_> {
             82..87 => ("Report", self.report().unwrap_or_else(|| revoke(about))),
             _ => ("Settle", self.settle().unwrap_or_else(|| record(about, EngagementType::View))),
         }
+    }
+
+    /// Sets some fields, adds and removes recipients.
+    fn update(&mut self, about: &Invitation) -> Action {
+        let time = ExpiryTime::After(seconds(self.random.pick(&SPANS)));
+        let expiry = self.random.chance(25).then_some(Expiry { time, field: "expire_time" });
+        let max_uses = self.random.pick(&[None, Some(1), Some(2), Some(4)]);
+        let is_label_kept = self.random.chance(50);
+        let label = is_label_kept.then(|| self.random.pick(&PEOPLE).to_owned());
+        let labels = MapUpdate::Entries([("team".to_owned(), label)].into());
+        let fields = UpdatedFields {
+            archived: self.random.chance(30).then(|| self.random.chance(60)),
+            expiry,
+            max_uses: self.random.chance(30).then_some(max_uses),
+            labels: self.random.chance(30).then_some(labels),
+            roles: self.random.chance(20).then(|| vec![self.random.pick(&PEOPLE).to_owned()]),
+            ..UpdatedFields::default()
+        };
+        let address = mail(&self.address());
+        let added: Vec<_> = self.random.chance(40).then(|| recipient(address)).into_iter().collect();
+        let ordinal = u16::try_from(self.random.below(about.recipients.len() + 1)).unwrap();
+        let removed = Some(ordinal).filter(|ordinal| *ordinal > 0 && self.random.chance(60)).into_iter().collect();
+        let mails_added = self.random.chance(60);
+        let target = self.target(about);
+        Action::Update(Box::new(UpdateInvitation { target, fields, added, removed, mails_added, ..updating(about) }))
     }
 
     fn target(&mut self, about: &Invitation) -> Target {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use invitation_service::domain::command::{Action, Command, ExpireInvitation, RequestKey};
 use invitation_service::domain::decide::Context;
-use invitation_service::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose, REPLACED};
+use invitation_service::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose, REMOVED, REPLACED};
 use invitation_service::domain::group::loaded::{Loaded, Remembered};
 use invitation_service::domain::group::{BatchMode, Executed, Group, Save};
 use invitation_service::domain::invitation::acceptance::Acceptance;
@@ -59,9 +59,9 @@ pub(super) struct Model {
 }
 
 /// Does what becomes of a message that a later one replaces.
-fn replace(delivery: &mut Delivery) {
+fn cancel(delivery: &mut Delivery, reason: &str) {
     (delivery.state, delivery.due_at) = (DeliveryState::Cancelled, None);
-    delivery.last_error = Some(REPLACED.to_owned());
+    delivery.last_error = Some(reason.to_owned());
 }
 
 impl Model {
@@ -179,6 +179,11 @@ impl Model {
             self.engagement.entry(*id).or_default().add(*more);
         }
         self.slots.extend(save.slots);
+        for (key, holder) in save.erasures.slots {
+            if self.slots.get(&key).is_some_and(|slot| slot.invitation == holder) {
+                self.slots.remove(&key);
+            }
+        }
         for ((id, domain), (_, joins)) in save.domains {
             if joins {
                 self.domains.insert((id, domain))
@@ -194,7 +199,7 @@ impl Model {
             let planned = message.due_at > message.created_at;
             let due_at = Some(message.due_at);
             let key = (invitation.account.clone(), message.id);
-            let is_replaced = save.replaced.contains(&message.id);
+            let cancelled = save.cancelled.get(&message.id).copied();
             let (state, lease, attempts) = (DeliveryState::Queued, None, 0);
             let mut delivery = Delivery { message, state, lease, attempts, last_error: None, sent_at: None, due_at };
             let suppressed = save.quotas.suppressed.get(&delivery.message.id);
@@ -202,8 +207,8 @@ impl Model {
                 suppressed.is_some() || !self.is_suppressed(&invitation, &delivery),
                 "mail to a suppressed address"
             );
-            if is_replaced {
-                replace(&mut delivery);
+            if let Some(reason) = cancelled {
+                cancel(&mut delivery, reason);
             } else if let Some(reason) = suppressed {
                 (delivery.state, delivery.due_at) = (DeliveryState::Suppressed, None);
                 delivery.last_error = Some((*reason).to_owned());
@@ -217,7 +222,15 @@ impl Model {
             is_waiting && new.is_some_and(|(_, new)| *new != id)
         };
         for message in self.outbox.values_mut().filter(|message| replacing(message)) {
-            replace(&mut message.delivery);
+            cancel(&mut message.delivery, REPLACED);
+        }
+        let removing = |message: &Message| {
+            let NewDelivery { invitation, recipient, .. } = message.delivery.message;
+            let is_waiting = message.delivery.state == DeliveryState::Queued;
+            is_waiting && save.removed.contains_key(&(invitation, recipient))
+        };
+        for message in self.outbox.values_mut().filter(|message| removing(message)) {
+            cancel(&mut message.delivery, REMOVED);
         }
         for (key, settled) in save.settled {
             self.outbox.insert(key, Message { delivery: settled.delivery, planned: false });

@@ -10,3 +10,4 @@ pub(crate) mod proofs;
 pub(crate) mod queue;
 pub(crate) mod races;
 pub(crate) mod retries;
+pub(crate) mod updates;

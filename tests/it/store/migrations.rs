@@ -9,6 +9,7 @@ use invitation_service::domain::group::Group;
 use invitation_service::store::Store;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
+use super::online_migration::next_release;
 use crate::support::build::commands::*;
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::on_both;
@@ -62,7 +63,7 @@ async fn abort_at_each_poll(database: &TestDatabase, clock: &Clock, raw: &Databa
     loop {
         polls += 1;
         let opened = database.open_unmigrated(clock).await;
-        let ended = abort_after(polls, opened.maintenance().migrate()).await;
+        let ended = abort_after(polls, opened.maintenance().migrate_with(next_release())).await;
         opened.close().await;
         if let Some(result) = ended {
             result.unwrap_or_else(|error| panic!("after {aborted} aborts, at {polls} polls: {error}"));

@@ -1,6 +1,6 @@
 //! Messages are claimed by one at a time, fairly, and settled by nobody but who has claimed them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use invitation_service::clock::Clock;
@@ -9,7 +9,9 @@ use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport, Delivery
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::value::text::AccountId;
-use invitation_service::store::{ClaimedDelivery, DeliveryQuery, ExecuteError, RedeliveryQuery, Store, WriteOnce};
+use invitation_service::store::{
+    Begin, ClaimedDelivery, DeliveryQuery, ExecuteError, Follower, FollowerLag, RedeliveryQuery, Store, WriteOnce,
+};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -32,6 +34,7 @@ on_both!(
     claim_of_unequal_shares_leaves_no_row_behind,
     message_that_cannot_be_read_keeps_no_other_waiting,
     backlog_counts_what_is_due_and_what_is_under_way,
+    followers_lag_behind_events_that_somebody_waits_for,
 );
 
 const LEASE: Duration = Duration::from_secs(45);
@@ -98,6 +101,29 @@ async fn backlog_counts_what_is_due_and_what_is_under_way(database: TestDatabase
     assert_eq!(store.events_lag().await.unwrap(), minute, "nobody has numbered them");
     store.sequence().await.unwrap();
     assert_eq!(store.events_lag().await.unwrap(), Duration::ZERO);
+}
+
+async fn followers_lag_behind_events_that_somebody_waits_for(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let lags = async || {
+        let lags =
+            store.follower_lags().await.unwrap().into_iter().map(|FollowerLag { follower, lag }| (follower, lag));
+        lags.collect::<BTreeMap<_, _>>()
+    };
+    let wanted = |webhooks, nats| BTreeMap::from([("webhooks", webhooks), ("nats", nats)]);
+    let (none, minute) = (Duration::ZERO, Duration::from_secs(60));
+    invite(&store, "acme", 1).await;
+    store.sequence().await.unwrap();
+    clock.advance(minute);
+    assert_eq!(lags().await, wanted(none, none), "there is no endpoint, and NATS was never followed");
+    let holder = Uuid::from_u128(1);
+    store.lease(Follower::Nats, holder, Begin::First).await.unwrap().unwrap();
+    assert_eq!(lags().await, wanted(none, minute));
+    store.release(Follower::Nats, holder).await.unwrap();
+    assert_eq!(lags().await, wanted(none, minute), "nobody publishes");
+    let position = store.lease(Follower::Nats, holder, Begin::First).await.unwrap().unwrap().position + 1;
+    assert!(store.advance(Follower::Nats, holder, position).await.unwrap());
+    assert_eq!(lags().await, wanted(none, none));
 }
 
 async fn message_that_cannot_be_read_keeps_no_other_waiting(database: TestDatabase) {

@@ -8,6 +8,9 @@ use invitation_service::domain::command::{Command, CreateInvitation, OnConflict}
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::refusal::Refusal;
+use invitation_service::domain::kind::Details;
+use invitation_service::domain::kind::connection::ConnectionDetails;
+use invitation_service::domain::kind::shared::{Inviter, SharedDetails};
 use invitation_service::domain::quota::{Quotas, RecipientQuota, open_key};
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::value::time::Timestamp;
@@ -29,6 +32,8 @@ on_both!(
     nothing_is_written_while_nothing_is_limited,
     maintenance_counts_what_was_opened_and_ended_meanwhile,
     lapsed_holds_are_swept_and_stay_out_of_the_count,
+    update_counts_those_whom_it_adds_and_gives_back_the_removed,
+    added_recipients_count_for_their_inviter_and_by_address,
 );
 
 fn open(limit: u32) -> Quotas {
@@ -101,6 +106,64 @@ async fn exactly_as_many_are_open_as_may_be(database: TestDatabase) {
     assert!((30..=50).contains(&open), "{open}");
     assert_eq!(used(&stores[0]).await, open);
     assert_eq!(numbers(&database, "count(*)", "FROM quota_hold").await, [open]);
+}
+
+async fn update_counts_those_whom_it_adds_and_gives_back_the_removed(database: TestDatabase) {
+    let (stores, _) = replicas(&database, &open(5)).await;
+    let made = created(&stores[0], CreateInvitation { recipients: emails(2), ..for_an_hour() }).await;
+    let change = |added: &[&str], removed: &[u16]| {
+        let added: Vec<_> = added.iter().map(|name| mail(&format!("{name}@example.org"))).collect();
+        command(set_recipients(&made, &added, removed, false))
+    };
+    for (added, removed, fits, open) in [
+        (&["c", "d"][..], &[][..], true, 4),
+        (&["e", "f"], &[], false, 4),
+        (&[], &[1], true, 3),
+        (&["e", "f"], &[2], true, 4),
+    ] {
+        let answer = stores[0].executor().execute(change(added, removed), None).await;
+        assert_eq!((answer.is_ok(), is_full(&answer)), (fits, !fits), "{added:?} {removed:?}");
+        assert_eq!(used(&stores[0]).await, open, "{added:?} {removed:?}");
+        assert_eq!(numbers(&database, "invitees", "FROM quota_hold").await, [open]);
+    }
+    let names: Vec<String> = (0..20).map(|n| format!("at-once{n}")).collect();
+    let answers = deal(&stores, names.iter().map(|name| change(&[name], &[]))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    assert!(answers.iter().all(|answer| answer.is_ok() || is_full(answer)), "nothing else is refused");
+    assert_eq!((used(&stores[0]).await, numbers(&database, "invitees", "FROM quota_hold").await), (5, vec![5]));
+    // In one group with others, and with another expiry.
+    let both = [change(&[], &[3]), command(resend(&made, false, Some(seconds(60)))), change(&["g"], &[4])];
+    let answers = stores[0].executor().execute_all(both.into(), BatchMode::Atomic, None).await.unwrap();
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!((used(&stores[0]).await, numbers(&database, "invitees", "FROM quota_hold").await), (4, vec![4]));
+    stores[0].executor().execute(command(revoke(&made)), None).await.unwrap();
+    assert_eq!((used(&stores[0]).await, numbers(&database, "invitees", "FROM quota_hold").await), (0, vec![]));
+}
+
+async fn added_recipients_count_for_their_inviter_and_by_address(database: TestDatabase) {
+    let quotas = Quotas { per_inviter: Some(3), ..per_recipient(1) };
+    let (stores, _) = replicas(&database, &quotas).await;
+    let made = created(&stores[0], CreateInvitation { recipients: emails(1), mails: true, ..link() }).await;
+    let add = async |name: &str, mails| {
+        let added = [mail(&format!("{name}@example.org"))];
+        stores[0].executor().execute(command(set_recipients(&made, &added, &[], mails)), None).await
+    };
+    add("ann", true).await.unwrap();
+    let again = add("bob", true).await.unwrap().invitation;
+    let states = texts(&database, "SELECT state FROM outbox ORDER BY recipient").await;
+    assert_eq!((states, again.deliveries), (vec!["queued".to_owned(); 3], 3));
+    assert!(is_full(&add("cid", true).await), "the inviter has had their three of the day");
+    let other = for_an_hour();
+    let inviter = Inviter { user_id: "u-2".to_owned(), ..Inviter::default() };
+    let Details::Connection(details) = other.details.clone() else { panic!("no connection") };
+    let shared = SharedDetails { inviter: Some(inviter), ..SharedDetails::default() };
+    let details = Details::Connection(ConnectionDetails { shared, ..details });
+    let other = created(&stores[0], CreateInvitation { details, ..other }).await;
+    let once_more = set_recipients(&other, &[mail("ann@example.org")], &[], true);
+    let answer = stores[0].executor().execute(command(once_more), None).await.unwrap().invitation;
+    assert_eq!(answer.first_sent_at, None, "nothing is sent to an address that has had its message of the day");
+    let suppressed = texts(&database, "SELECT state FROM outbox WHERE state <> 'queued'").await;
+    assert_eq!(suppressed, ["suppressed"]);
 }
 
 async fn exactly_as_many_are_mailed_as_may_be(database: TestDatabase) {

@@ -138,7 +138,7 @@ fn asynchronous_test_without_a_limit_is_found() {
         complains(without_limit, path, "    runtime.block_on(test)", 1);
         complains(without_limit, path, "// `#[tokio::test]` is named here", 0);
     }
-    complains(without_limit, LIMIT_FILE, "    runtime.block_on(test)", 0);
+    complains(without_limit, RUNTIMES[0], "    runtime.block_on(test)", 0);
 }
 
 #[test]

@@ -104,27 +104,46 @@ namespace="{{ .Release.Namespace }}",job="{{ include "invitation-service.fullnam
     sum without (state) (invitation_database_connections{ {{- $s }},state="busy"})
     / invitation_database_connections_max{ {{- $s }}} > {{ divf $t.databaseConnections 100 }}
   summary: "{{ "{{ $value | humanizePercentage }}" }} of the connections of the pool {{ "{{ $labels.pool }}" }} in {{ "{{ $labels.pod }}" }} are busy."
+{{- /* A rotation of the password may refuse a login or two. Refusals that go on come at least every 30 seconds. */}}
 - alert: InvitationServiceDatabaseLogins
   severity: critical
-  for: 2m
-  expr: {{ include "invitation-service.grown" (dict "metric" (printf "invitation_database_login_refusals_total{%s}" $s) "window" "5m") }}
+  for: 5m
+  expr: {{ include "invitation-service.grown" (dict "metric" (printf "invitation_database_login_refusals_total{%s}" $s) "window" "2m") }}
   summary: "The database refuses logins of {{ "{{ $labels.pod }}" }}."
-- alert: InvitationServiceWritesQueue
+- alert: InvitationServiceCommandsWait
   severity: warning
   for: 5m
   expr: invitation_executor_waiting{ {{- $s }}} > {{ $t.executorWaiting }}
-  summary: "{{ "{{ $value }}" }} writes wait in {{ "{{ $labels.pod }}" }}."
+  summary: "{{ "{{ $value }}" }} commands wait in {{ "{{ $labels.pod }}" }}."
 - alert: InvitationServiceEventsLag
   severity: warning
   for: 5m
   expr: max by (namespace, job) (invitation_events_lag_seconds{ {{- $s }}}) > {{ $t.eventsLagSeconds }}
   summary: "Committed events have waited {{ "{{ $value | humanizeDuration }}" }} for their place in the order."
-{{- if include "invitation-service.migrationJob" . }}
+- alert: InvitationServiceFollowerLag
+  severity: warning
+  for: 5m
+  expr: max by (namespace, job, follower) (invitation_follower_lag_seconds{ {{- $s }}}) > {{ $t.followerLagSeconds }}
+  summary: "The follower {{ "{{ $labels.follower }}" }} is behind the events by {{ "{{ $value | humanizeDuration }}" }}."
+- alert: InvitationServiceClockOffset
+  severity: warning
+  for: 10m
+  expr: abs(invitation_database_clock_offset_seconds{ {{- $s }}}) > 5
+  summary: "The clocks of {{ "{{ $labels.pod }}" }} and of the database differ by {{ "{{ $value | humanizeDuration }}" }}."
+- alert: InvitationServiceStandbyUnused
+  severity: warning
+  for: 10m
+  expr: invitation_standby_in_use{ {{- $s }}} == 0
+  summary: "{{ "{{ $labels.pod }}" }} reads nothing from the standby, so the primary answers everything."
+{{- with include "invitation-service.migrationJob" . }}
+{{- $job := printf "namespace=\"%s\",job_name=~\"%s-migrate.*\"" $.Release.Namespace (include "invitation-service.fullname" $) }}
 - alert: InvitationServiceMigrationFailed
   severity: critical
   for: 0m
-  expr: kube_job_failed{namespace="{{ .Release.Namespace }}",job_name=~"{{ include "invitation-service.fullname" . }}-migrate.*",condition="true"} > 0
-  summary: "The migration {{ "{{ $labels.job_name }}" }} has failed for good."
+  expr: |-
+    max by (namespace, job_name) (kube_job_status_failed{ {{- $job }}} > 2)
+    or max by (namespace, job_name) (kube_job_failed{ {{- $job }},condition="true"}) > 0
+  summary: "The migration {{ "{{ $labels.job_name }}" }} fails again and again, or has failed for good."
 {{- end }}
 {{- if eq .Values.store.backend "sqlite" }}
 - alert: InvitationServiceDiskFull
@@ -168,8 +187,25 @@ namespace="{{ .Release.Namespace }}",job="{{ include "invitation-service.fullnam
 - alert: InvitationServiceReloadFailed
   severity: warning
   for: 1m
-  expr: {{ include "invitation-service.grown" (dict "metric" (printf "invitation_reloads_total{%s,result=\"failed\"}" $s) "window" "30m") }}
+  expr: invitation_file_usable{ {{- $s }}} == 0
   summary: "{{ "{{ $labels.pod }}" }} cannot use the changed file of {{ "{{ $labels.file }}" }}."
+- alert: InvitationServiceTaskFails
+  severity: warning
+  for: 10m
+  expr: |-
+    increase(invitation_task_failures_total{ {{- $s }}}[10m]) > 10
+    unless on (namespace, job, pod) invitation_ready{ {{- $s }}} == 0
+  summary: "The task {{ "{{ $labels.task }}" }} in {{ "{{ $labels.pod }}" }} goes on failing."
+- alert: InvitationServiceApiKeyExpires
+  severity: info
+  for: 1h
+  expr: min by (namespace, job) (invitation_api_key_expiry_timestamp_seconds{ {{- $s }}}) - time() < {{ mul (int $t.apiKeyDays) 86400 }}
+  summary: "An API key that is in use ends in {{ "{{ $value | humanizeDuration }}" }}."
+- alert: InvitationServiceJwksOld
+  severity: warning
+  for: 5m
+  expr: invitation_jwks_age_seconds{ {{- $s }}} > 3600
+  summary: "{{ "{{ $labels.pod }}" }} has not fetched the keys of a JWT issuer for {{ "{{ $value | humanizeDuration }}" }}."
 - alert: InvitationServiceCertificateExpires
   severity: critical
   for: 1h
@@ -178,7 +214,7 @@ namespace="{{ .Release.Namespace }}",job="{{ include "invitation-service.fullnam
 - alert: InvitationServiceLogLinesDropped
   severity: warning
   for: 5m
-  expr: {{ include "invitation-service.grown" (dict "metric" (printf "invitation_log_lines_dropped_total{%s}" $s) "window" "10m") }}
+  expr: {{ include "invitation-service.grown" (dict "metric" (printf "invitation_log_lines_dropped_total{%s}" $s) "window" "2m") }}
   summary: "{{ "{{ $labels.pod }}" }} drops lines of its log."
 {{- with dig "limits" "memory" "" .Values.resources }}
 - alert: InvitationServiceMemory

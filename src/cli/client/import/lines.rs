@@ -177,6 +177,10 @@ pub(super) fn read(mut reader: impl Read, delimiter: char, parser: &mut LinePars
         let before = reader.position().clone();
         let request = match reader.read_record(&mut record) {
             Ok(false) => return Ok(lines),
+            Ok(true) if !quotes_fit(&text[begin(&before)..begin(reader.position())], delimiter) => Err(format!(
+                "a quote does not begin or end a field, up to line {}: quote the whole field, and double each quote in it",
+                line_number(&text, reader.position()).saturating_sub(1)
+            )),
             Ok(true) => parser.request(&record),
             Err(error) => Err(problem(&error)),
         };
@@ -184,10 +188,37 @@ pub(super) fn read(mut reader: impl Read, delimiter: char, parser: &mut LinePars
     }
 }
 
+fn begin(position: &csv::Position) -> usize {
+    usize::try_from(position.byte()).unwrap_or(usize::MAX)
+}
+
+/// Returns whether each quote of a record begins or ends a field, or is doubled in one (RFC 4180). The library takes any other as it
+/// comes, and one that is not closed with all lines that follow.
+fn quotes_fit(record: &[u8], delimiter: u8) -> bool {
+    let mut rest = record.iter().copied().peekable();
+    let (mut is_quoted, mut is_begin) = (false, true);
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' if is_quoted && rest.next_if_eq(&b'"').is_some() => {}
+            b'"' if is_quoted => {
+                let ends = |next: u8| next == delimiter || next.is_ascii_whitespace();
+                if !rest.peek().copied().is_none_or(ends) {
+                    return false;
+                }
+                is_quoted = false;
+            }
+            b'"' if is_begin => is_quoted = true,
+            b'"' => return false,
+            _ => {}
+        }
+        is_begin = !is_quoted && (byte == delimiter || (is_begin && byte.is_ascii_whitespace()));
+    }
+    !is_quoted
+}
+
 /// Returns the number of the line at which a record begins: the end of the line before it, and empty lines, may still be ahead.
 fn line_number(text: &[u8], position: &csv::Position) -> u64 {
-    let begin = usize::try_from(position.byte()).unwrap_or(usize::MAX);
-    let ahead = text.iter().skip(begin).take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let ahead = text.iter().skip(begin(position)).take_while(|byte| matches!(byte, b'\r' | b'\n'));
     ahead.filter(|byte| **byte == b'\n').fold(position.line(), |number, _| number + 1)
 }
 
@@ -258,6 +289,23 @@ mod tests {
         assert!(has(3, "UTF-8") && has(4, "is empty"), "{told:?}");
         let harmless = lines[5].request.as_ref().unwrap();
         assert_eq!(harmless.1["user_invitation"]["invited_email"], "--from-json=/etc/passwd", "a value is no flag");
+    }
+
+    #[test]
+    fn stray_quote_is_refused_with_the_lines_that_it_swallows() {
+        for (text, broken) in [
+            ("email,role,note\na@b,x,\"oops\nc@d,y,\ne@f,z,\n", &[2][..]),
+            ("email,role,note\na@b,x,\"oops\nc@d,y,\"oops\ne@f,z,\n", &[2]),
+            ("email,role,note\na@b,x,5\" pipe\ne@f,z,\n", &[2]),
+            ("email,role,note\na@b,x,\"5\"\" pipe\"\ne@f, \"z\" ,\"\"\n", &[]),
+            ("email,role,note\r\n\"a@b\",\"x\",\"two\r\nlines, one field\"\r\n\r\ne@f,\"z\",x", &[]),
+        ] {
+            let lines = lines(text.as_bytes(), &mut parser_of_users());
+            let refused = lines.iter().filter(|line| line.request.is_err()).map(|line| line.number);
+            assert_eq!(refused.collect::<Vec<_>>(), broken, "{text}");
+        }
+        let lines = lines(b"email,role,note\na@b,x,\"oops\nc@d,y,\ne@f,z,\n", &mut parser_of_users());
+        assert!(lines[0].request.as_ref().unwrap_err().contains("up to line 4"), "{:?}", lines[0].request);
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn stored_enums_keep_their_words() {
     let words = ["queued", "sending", "sent", "delivered", "bounced", "failed", "cancelled", "suppressed"];
     assert_eq!(DeliveryState::ALL.map(DeliveryState::code), words);
     assert_eq!(words.map(DeliveryState::from_code), DeliveryState::ALL.map(Some));
-    let words = ["email", "phone", "internal", "share", "erased"];
+    let words = ["email", "phone", "internal", "share", "erased", "removed"];
     assert_eq!(AddressType::ALL.map(AddressType::code), words);
     assert_eq!(words.map(AddressType::from_code), AddressType::ALL.map(Some));
     assert_eq!((Purpose::from_code("later"), DeliveryState::from_code("")), (None, None));

@@ -91,7 +91,7 @@ fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Ac
             update.target = wanted.clone();
             Some((verb, Action::RecordCreatedConnection(update)))
         }
-        Action::UpdateGuest(_)
+        Action::Update(_)
         | Action::Delete(_)
         | Action::SyncAutojoin(_)
         | Action::Create(_)

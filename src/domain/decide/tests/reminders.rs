@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{after, run_on};
-use crate::domain::command::{Action, CreateInvitation, Expiry, ExpiryTime, UpdateGuestInvitation};
+use crate::domain::command::{Action, CreateInvitation, Expiry, ExpiryTime, UpdatedFields};
 use crate::domain::decide::{Changes, Context, decide};
 use crate::domain::delivery::reminder::{Schedule, Schedules};
 use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
 use crate::domain::fixtures::{
-    CONTEXT, NOW, at, command, creation, details, invitation, invited, loaded, minutes, resend, ttl, update_guest,
+    CONTEXT, NOW, at, command, creation, details, invitation, invited, loaded, minutes, resend, set, set_expiry, ttl,
 };
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
@@ -91,16 +91,12 @@ fn resend_plans_reminders_of_the_expiry_if_it_moves_it() {
 }
 
 #[test]
-fn guest_update_plans_reminders_if_the_expiry_moves() {
+fn update_plans_reminders_if_the_expiry_moves() {
     let mut before = invited(1, details(Kind::Guest), &["ann@example.org"]);
     before.facts.expire_at = Some(minutes(180));
-    let moved = |from: &Invitation, to: i64| {
-        let expiry = Some(Expiry { time: ExpiryTime::At(minutes(to)), field: "expire_time" });
-        run(&loaded(from, &[]), Action::UpdateGuest(UpdateGuestInvitation { expiry, ..update_guest(from) }))
-    };
-    let parent =
-        UpdateGuestInvitation { parent_organization_name: Some(Some("P".to_owned())), ..update_guest(&before) };
-    assert!(run(&loaded(&before, &[]), Action::UpdateGuest(parent)).deliveries.is_empty());
+    let moved = |from: &Invitation, to: i64| run(&loaded(from, &[]), set_expiry(from, ExpiryTime::At(minutes(to))));
+    let parent = UpdatedFields { parent_organization_name: Some(Some("P".to_owned())), ..UpdatedFields::default() };
+    assert!(run(&loaded(&before, &[]), set(&before, parent)).deliveries.is_empty());
     assert!(moved(&before, 180).deliveries.is_empty());
     let there = moved(&before, 300);
     assert_eq!(planned(&there), [(1, 240, Some(300))]);
@@ -116,8 +112,7 @@ fn guest_update_plans_reminders_if_the_expiry_moves() {
 fn moves_of_the_expiry_that_plan_reminders_are_limited() {
     let mut guest = invited(1, details(Kind::Guest), &["ann@example.org"]);
     let moved = |from: &Invitation, to: i64| {
-        let expiry = Some(Expiry { time: ExpiryTime::At(minutes(to)), field: "expire_time" });
-        let update = Action::UpdateGuest(UpdateGuestInvitation { expiry, ..update_guest(from) });
+        let update = set_expiry(from, ExpiryTime::At(minutes(to)));
         decide(&loaded(from, &[]), &command(1, update), &hourly())
     };
     guest.facts.expire_at = Some(minutes(100));

@@ -3,14 +3,12 @@
 use uuid::Uuid;
 
 use super::{is_nothing, run_on, together};
-use crate::domain::command::{
-    Action, Command, CreateInvitation, Expiry, ExpiryTime, OnConflict, UpdateGuestInvitation,
-};
+use crate::domain::command::{Action, Command, CreateInvitation, Expiry, ExpiryTime, OnConflict, UpdatedFields};
 use crate::domain::decide::Affected;
 use crate::domain::fixtures::{
     CONTEXT, NOW, accept, accept_by_system, acceptor, account, at, command, connection, create, creation, decline,
     decline_as, delete, details, early, general, in_state, invitation, invited, loaded, minutes, organization,
-    reach_of, requested, revoke, sync, update, update_guest, verbs,
+    reach_of, requested, revoke, set, sync, update, verbs,
 };
 use crate::domain::group::Group;
 use crate::domain::group::loaded::Loaded;
@@ -55,10 +53,10 @@ fn of_some_kinds() -> Vec<(&'static str, Loaded, Action)> {
     let there = invited(4, Details::General(Box::new(there)), &["u1", "u2"]);
     let replace = creation(there.details.clone(), &[at("u1")]);
     let replace = CreateInvitation { on_conflict: OnConflict::Replace, ..replace };
-    let away = UpdateGuestInvitation { archived: Some(true), ..update_guest(&guest) };
+    let away = UpdatedFields { archived: Some(true), ..UpdatedFields::default() };
     vec![
         ("accept by system", together(&[&guest]), accept_by_system(&guest, organization(7))),
-        ("update guest", together(&[&guest]), Action::UpdateGuest(away)),
+        ("update", together(&[&guest]), set(&guest, away)),
         ("delete", together(&[&user]), delete(&user)),
         ("decline by name", together(&[&there]), decline_as(&there, Some(at("u2")))),
         ("replace", together(&[&there]), Action::Create(Box::new(replace))),

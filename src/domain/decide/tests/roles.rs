@@ -1,9 +1,10 @@
 //! The roles that a command may give.
 
-use crate::domain::command::{Action, Command};
+use crate::domain::command::{Action, Command, ExpiryTime, UpdatedFields};
 use crate::domain::decide::tests::run_on;
 use crate::domain::fixtures::{
-    accept, acceptor, command, creation, early, engage, general, invitation, loaded, resend, revoke, ttl,
+    accept, acceptor, at, command, creation, early, engage, general, invitation, loaded, resend, revoke, set,
+    set_expiry, set_recipients, ttl,
 };
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::{EngagementType, Invitation};
@@ -32,6 +33,12 @@ fn role_beyond_the_callers_is_given_by_no_command() {
         assert_eq!(refusal(&giving("editor"), creation), refused);
         assert_eq!(refusal(&invitation, accept(link, acceptor("ann"))), refused);
         assert_eq!(refusal(&invitation, resend(&invitation, false, Some(ttl(5)))), refused);
+        assert_eq!(refusal(&invitation, set_expiry(&invitation, ExpiryTime::After(ttl(5)))), refused);
+        assert_eq!(refusal(&invitation, set_recipients(&invitation, &[at("ann@example.org")], &[], false)), refused);
+        let roles = UpdatedFields { roles: Some(vec![role.to_owned()]), ..UpdatedFields::default() };
+        assert_eq!(refusal(&giving("viewer"), set(&giving("viewer"), roles)), refused);
+        let message = UpdatedFields { message: Some(Some("Hello".to_owned())), ..UpdatedFields::default() };
+        assert_eq!(refusal(&invitation, set(&invitation, message)), None, "it gives nothing to anybody");
         assert_eq!(refusal(&invitation, revoke(&invitation)), None);
         assert_eq!(refusal(&invitation, engage(link, EngagementType::View)), None);
     }

@@ -1,10 +1,10 @@
 //! The slots: at most one ACTIVE invitation has each, and a second one is handled by its options.
 
 use super::{after, beside, event_types, run_on, together};
-use crate::domain::command::{Action, CreateInvitation, Expiry, ExpiryTime, OnConflict, UpdateGuestInvitation};
+use crate::domain::command::{Action, CreateInvitation, ExpiryTime, OnConflict};
 use crate::domain::decide::Decided;
 use crate::domain::fixtures::{
-    NOW, at, command, creation, details, general, invited, minutes, organization, resend, scope, ttl, update_guest,
+    NOW, at, command, creation, details, general, invited, minutes, organization, resend, scope, set_expiry, ttl,
 };
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType::{Created, Revoked};
@@ -173,12 +173,7 @@ fn whatever_becomes_active_again_has_to_win_its_slot_again() {
         expired.facts.expire_at = Some(NOW);
         let rival = invited(2, details.clone(), &[JANE]);
         let exists = Refusal::InvitationExists(rival.id, details.kind());
-        let mut ways = vec![resend(&expired, false, Some(ttl(5)))];
-        if details.kind() == Kind::Guest {
-            let expiry = Some(Expiry { time: ExpiryTime::After(ttl(5)), field: "ttl" });
-            ways.push(Action::UpdateGuest(UpdateGuestInvitation { expiry, ..update_guest(&expired) }));
-        }
-        for access in ways {
+        for access in [resend(&expired, false, Some(ttl(5))), set_expiry(&expired, ExpiryTime::After(ttl(5)))] {
             let taken = run_on(&together(&[&expired, &rival]), &command(1, access.clone()));
             assert_eq!(taken.unwrap_err(), exists, "{details:?} {access:?}");
             let alone = run_on(&together(&[&expired]), &command(1, access.clone())).unwrap().changes;

@@ -7,12 +7,13 @@ use proptest::{collection, option, prop_oneof, sample};
 
 use super::{Group, run};
 use crate::domain::command::{
-    Action, Command, CreateInvitation, Expiry, ExpiryTime, OnConflict, SyncAutojoin, UpdateGuestInvitation,
+    Action, Command, CreateInvitation, Expiry, ExpiryTime, MapUpdate, OnConflict, SyncAutojoin, UpdateInvitation,
+    UpdatedFields,
 };
 use crate::domain::decide::decide;
 use crate::domain::fixtures::{
     CONTEXT, accept, accept_by_system, at, command, creation, decline, decline_as, delete, details, email, general,
-    minutes, organization, person, resend, revoke, sync, ttl, update_guest,
+    minutes, organization, person, resend, revoke, set_recipients, sync, ttl, updating,
 };
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
@@ -37,7 +38,8 @@ enum Verb {
     DeclineAs { of: usize, person: &'static str },
     Revoke { of: usize },
     Resend { of: usize, rotate: bool, ttl: Option<u64> },
-    UpdateGuest { of: usize, archived: Option<bool>, ttl: Option<u64> },
+    Update { of: usize, archived: Option<bool>, ttl: Option<u64>, max_uses: Option<u32> },
+    Recipients { of: usize, added: Option<&'static str>, removed: Option<u16>, mails: bool },
     Delete { of: usize },
     Sync { domains: Vec<&'static str> },
 }
@@ -70,8 +72,10 @@ fn verb() -> impl Strategy<Value = Verb> {
         1 => (of(), sample::select(&PEOPLE[..])).prop_map(|(of, person)| Verb::DeclineAs { of, person }),
         1 => of().prop_map(|of| Verb::Revoke { of }),
         3 => (of(), any::<bool>(), option::of(1..9_u64)).prop_map(|(of, rotate, ttl)| Verb::Resend { of, rotate, ttl }),
-        3 => (of(), option::of(any::<bool>()), option::of(1..9_u64))
-            .prop_map(|(of, archived, ttl)| Verb::UpdateGuest { of, archived, ttl }),
+        3 => (of(), option::of(any::<bool>()), option::of(1..9_u64), option::of(1..4_u32))
+            .prop_map(|(of, archived, ttl, max_uses)| Verb::Update { of, archived, ttl, max_uses }),
+        4 => (of(), option::of(sample::select(&PEOPLE[..])), option::of(1..=4_u16), any::<bool>())
+            .prop_map(|(of, added, removed, mails)| Verb::Recipients { of, added, removed, mails }),
         1 => of().prop_map(|of| Verb::Delete { of }),
         2 => sample::subsequence(&DOMAINS[..], 0..=2).prop_map(|domains| Verb::Sync { domains }),
         1 => Just(Verb::Sync { domains: vec!["y.org", "x.org"] }),
@@ -110,9 +114,21 @@ fn action(verb: &Verb, all: &[&Invitation]) -> Option<Action> {
         Verb::DeclineAs { of, person } => decline_as(here(of)?, Some(at(person))),
         Verb::Revoke { of } => revoke(here(of)?),
         Verb::Resend { of, rotate, ttl: span } => resend(here(of)?, *rotate, span.map(ttl)),
-        Verb::UpdateGuest { of, archived, ttl: span } => {
+        Verb::Update { of, archived, ttl: span, max_uses } => {
             let expiry = span.map(|span| Expiry { time: ExpiryTime::After(ttl(span)), field: "ttl" });
-            Action::UpdateGuest(UpdateGuestInvitation { archived: *archived, expiry, ..update_guest(here(of)?) })
+            let labels = [("who", "a@x.org"), ("number", if max_uses.is_some() { "1" } else { "2" })];
+            let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            let fields = UpdatedFields {
+                archived: *archived,
+                expiry,
+                max_uses: max_uses.map(Some),
+                labels: Some(MapUpdate::Whole(labels)),
+                ..UpdatedFields::default()
+            };
+            Action::Update(Box::new(UpdateInvitation { fields, ..updating(here(of)?) }))
+        }
+        Verb::Recipients { of, added, removed, mails } => {
+            set_recipients(here(of)?, &added.map(at).into_iter().collect::<Vec<_>>(), removed.as_slice(), *mails)
         }
         Verb::Delete { of } => delete(here(of)?),
         Verb::Sync { domains } => Action::SyncAutojoin(Box::new(SyncAutojoin { ..sync(domains) })),
@@ -188,7 +204,10 @@ fn check_change(verb: &Verb, before: &Seen, after: &Seen, events: &[(InvitationI
         assert_eq!(after.revision - before.revision, i64::from(before != after), "{verb:?}");
         assert_eq!(told.is_empty(), before == after, "an event if and only if something changed: {verb:?}, {told:?}");
         let states = [before, after].map(|seen| seen.state_at(now));
-        let back = matches!(verb, Verb::Sync { .. }) && before.facts.emptied_at.is_some();
+        let synced = matches!(verb, Verb::Sync { .. }) && before.facts.emptied_at.is_some();
+        // More uses open what was used up again, and nothing else.
+        let raised = after.facts.max_uses > before.facts.max_uses && before.facts.remaining_uses() == Some(0);
+        let back = synced || raised && after.facts.accepted_elsewhere_at.is_none();
         if !back && matches!(states[0], State::Revoked | State::Declined | State::Fulfilled) {
             assert_eq!(states[0], states[1], "a terminal state is never left: {verb:?}");
         }

@@ -1,11 +1,12 @@
 //! Messages with a link replace those to the same recipients that are not sent yet.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
 use super::{BatchMode, Group, group, run, run_all, silent};
 use crate::domain::command::{Action, ResendInvitation};
+use crate::domain::delivery::REPLACED;
 use crate::domain::fixtures::{address, command, create, invitation, minutes, requested, resend};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
@@ -35,7 +36,7 @@ fn resend_replaces_what_is_queued_to_those_it_mails() {
         assert_eq!(replacing(&group), wanted);
         let new: Vec<Uuid> = group.save().replacing.values().map(|(_, id)| *id).collect();
         let sent: Vec<Uuid> = group.save().deliveries.iter().map(|(_, delivery)| delivery.id).collect();
-        assert_eq!((new, group.save().replaced.len()), (sent, 0));
+        assert_eq!((new, group.save().cancelled.len()), (sent, 0));
     }
 }
 
@@ -43,7 +44,7 @@ fn resend_replaces_what_is_queued_to_those_it_mails() {
 fn create_replaces_nothing() {
     let mut group = Group::new(Loaded::empty(minutes(0)));
     run_all(&mut group, [create(&[address(1)], true), create(&[address(1)], true)]);
-    assert!(group.save().replacing.is_empty() && group.save().replaced.is_empty());
+    assert!(group.save().replacing.is_empty() && group.save().cancelled.is_empty());
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn resend_replaces_the_message_of_a_create_in_its_group() {
     let messages = &group.save().deliveries;
     let recipients: Vec<u16> = messages.iter().map(|(_, delivery)| delivery.recipient).collect();
     assert_eq!(recipients, [1, 2, 2]);
-    assert_eq!(group.save().replaced, BTreeSet::from([messages[1].1.id]));
+    assert_eq!(group.save().cancelled, BTreeMap::from([(messages[1].1.id, REPLACED)]));
 }
 
 #[test]

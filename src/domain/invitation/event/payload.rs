@@ -34,7 +34,7 @@ pub enum Payload {
     /// Of `invitation.resent`.
     Resent(ResentPayload),
     /// Of `invitation.updated`.
-    Updated(UpdatedPayload),
+    Updated(Box<UpdatedPayload>),
     /// Of `invitation.archived`.
     Archived(EmptyPayload),
     /// Of `invitation.unarchived`.
@@ -137,6 +137,16 @@ pub struct ResentPayload {
     pub expire_at: Option<Timestamp>,
 }
 
+/// A field that changed, with its values where they can be told; `null` if there was none, or it cannot be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldChange {
+    pub field: String,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub old: Value,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub new: Value,
+}
+
 /// A change in another respect.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UpdatedPayload {
@@ -150,6 +160,18 @@ pub struct UpdatedPayload {
     pub acceptance: Option<AcceptanceId>,
     #[serde(default)]
     pub deleted: bool,
+    /// The changes of numbers, moments, ids and words of the caller's own system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<FieldChange>,
+    /// The changes of other texts, which an erasure removes: they may name a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<FieldChange>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<u16>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<u16>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mailed_count: usize,
 }
 
 /// No content beside the type.
@@ -254,6 +276,11 @@ impl Payload {
         // Fields of plain types cannot fail.
         serde_json::to_value(self).unwrap_or_default()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn purpose_code<S: serde::Serializer>(purpose: &Word<Purpose>, serializer: S) -> Result<S::Ok, S::Error> {

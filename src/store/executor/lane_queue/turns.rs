@@ -18,7 +18,7 @@ use super::{Load, MAX_ROWS, MAX_SHARED_ROWS, Taken};
 use crate::domain::value::text::AccountId;
 use crate::store::executor::lane_pace::LanePace;
 use crate::store::executor::submission::Submission;
-use crate::telemetry::metrics::number;
+use crate::telemetry::metrics::count_to_f64;
 use crate::telemetry::metrics::table::GROUP_ROWS;
 
 /// The rest after a submission that ran alone, as a multiple of the time that it took.
@@ -151,7 +151,7 @@ impl State {
         let shared = if was_alone { self.take_shared(now) } else { None };
         let (taken, rows) = shared.or_else(|| self.take_alone(now)).or_else(|| self.take_shared(now))?;
         self.was_alone = taken.is_alone;
-        GROUP_ROWS.note(number(rows.values().sum()), []);
+        GROUP_ROWS.note(count_to_f64(rows.values().sum()), []);
         self.running = Some(Running { begin: now, rows, is_alone: taken.is_alone });
         Some(taken)
     }

@@ -7,7 +7,7 @@ pub(super) fn update_recipients(layout: &Layout<'_, Part>) -> String {
     format!(
         "UPDATE recipient AS i SET recipient_type = r.recipient_type, value = r.value, original = r.original,
             display_name = r.display_name, avatar_uri = r.avatar_uri, accepted_at = r.accepted_at,
-            declined_at = r.declined_at, open_until = r.open_until FROM {}
+            existing_user = r.existing_user, declined_at = r.declined_at, open_until = r.open_until FROM {}
         WHERE i.account_id = r.account_id AND i.invitation_id = r.invitation_id AND i.ordinal = r.ordinal",
         layout.keys(Part::Answers, "r")
     )

@@ -31,6 +31,7 @@ pub(super) fn release_slots(layout: &Layout<'_, Part>) -> String {
     )
 }
 
+/// Deletes labels of invitations.
 pub(super) fn remove_labels(layout: &Layout<'_, Part>) -> String {
     let keys = layout.keys(Part::Unlabelled, "r");
     format!(
@@ -49,11 +50,13 @@ pub(super) fn erase_events(layout: &Layout<'_, Part>) -> String {
     let is_person = format!("coalesce({}, false)", dialect.is_listed(&acceptance, "r.acceptances"));
     let is_recipient = format!("coalesce({}, false)", dialect.is_listed(&recipient, "r.recipients"));
     let is_mine = format!("(r.is_whole OR {is_actor} OR {is_recipient} OR {is_person})");
-    let without_words = dialect.without("e.data", &[&["payload", "reason"], &["payload", "detail"]]);
+    // Words that an update has changed may name anybody.
+    let stored = dialect.without("e.data", &[&["payload", "words"]]);
+    let without_words = dialect.without(&stored, &[&["payload", "reason"], &["payload", "detail"]]);
     let with_mark = dialect.with_subject(&without_words, &format!("'{ERASED_SUBJECT}' || {acceptance}"));
     let mine = format!(
         "CASE WHEN {is_mine} AND {is_person} AND {subject} IS NOT NULL THEN {with_mark}
-            WHEN {is_mine} THEN {without_words} ELSE e.data END"
+            WHEN {is_mine} THEN {without_words} ELSE {stored} END"
     );
     let data = dialect.without(&format!("({mine})"), &[&["pass_through"], &["scope", "display_name"]]);
     let has = |condition: &str, texts: &[String]| {
@@ -67,10 +70,11 @@ pub(super) fn erase_events(layout: &Layout<'_, Part>) -> String {
             request_id = CASE WHEN {is_mine} AND e.request_id LIKE '%@%' THEN NULL ELSE e.request_id END,
             data = CASE WHEN r.drops_words THEN {data} ELSE {mine} END
         FROM {keys} WHERE e.account_id = r.account_id AND e.invitation_id = r.invitation_id
-            AND ({is_actor} OR {is_person} OR {has_personal} OR {has_words} OR {is_mine} AND e.request_id LIKE '%@%')",
+            AND ({is_actor} OR {is_person} OR {has_personal} OR {has_words} OR {changed} IS NOT NULL OR {is_mine} AND e.request_id LIKE '%@%')",
         keys = layout.keys(Part::ErasedEvents, "r"),
         has_personal = has(&is_mine, &personal),
         has_words = has("r.drops_words", &words),
+        changed = dialect.text("payload", Some("words")),
     )
 }
 

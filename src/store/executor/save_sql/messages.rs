@@ -3,7 +3,7 @@
 use sea_orm::sea_query::ColumnType::{BigInteger, Integer, Text, Uuid as UuidType};
 
 use super::Part;
-use crate::domain::delivery::{DeliveryState, Purpose, REPLACED};
+use crate::domain::delivery::{DeliveryState, Purpose, REMOVED, REPLACED};
 use crate::store::sql::rows_param::{Columns, by_index};
 use crate::store::sql::texts::Layout;
 
@@ -18,6 +18,10 @@ pub(super) fn settled_columns() -> Columns {
 pub(super) fn replacing_columns() -> Columns {
     let key = [("account_id", Text), ("invitation_id", UuidType), ("recipient", Integer), ("id", UuidType)];
     Columns::list(key)
+}
+
+pub(super) fn removed_columns() -> Columns {
+    Columns::list([("account_id", Text), ("invitation_id", UuidType), ("recipient", Integer)])
 }
 
 /// Updates messages, each only if it is unchanged since it was loaded. A person who asks for a verification code need
@@ -47,6 +51,21 @@ pub(super) fn cancel_replaced(layout: &Layout<'_, Part>, condition: &str) -> Str
             AND (o.invitation_id, o.recipient) IN (SELECT invitation_id, recipient FROM {rows})",
         by_invitation = by_index(layout.backend, "invitation", "o", "k.account_id"),
         invitation = Purpose::Invitation.code(),
+        cancelled = DeliveryState::Cancelled.code(),
+        queued = DeliveryState::Queued.code(),
+    )
+}
+
+/// Cancels the messages of any purpose to recipients who are removed; one that is being sent is left to the worker that sends it,
+/// which would not send it again.
+pub(super) fn cancel_removed(layout: &Layout<'_, Part>, condition: &str) -> String {
+    let rows = layout.rows(Part::Removed, "r");
+    format!(
+        "UPDATE outbox AS o SET state = '{cancelled}', due_at = NULL, planned_at = NULL, last_error = '{REMOVED}'
+        FROM (SELECT DISTINCT account_id, invitation_id FROM {rows} WHERE account_id || '' = account_id) k {condition}
+        WHERE {by_invitation} AND o.invitation_id = k.invitation_id AND o.state || '' = '{queued}'
+            AND (o.invitation_id, o.recipient) IN (SELECT invitation_id, recipient FROM {rows})",
+        by_invitation = by_index(layout.backend, "invitation", "o", "k.account_id"),
         cancelled = DeliveryState::Cancelled.code(),
         queued = DeliveryState::Queued.code(),
     )

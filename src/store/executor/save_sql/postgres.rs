@@ -4,11 +4,11 @@ use sea_orm::{DbBackend, EntityTrait};
 
 use super::answers::{update_acceptances, update_recipients};
 use super::erase::{erase_events, erase_messages, release_slots, remove_labels};
-use super::messages::{cancel_replaced, settle_deliveries};
+use super::messages::{cancel_removed, cancel_replaced, settle_deliveries};
 use super::quotas::charge;
 use super::{
-    KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, KEEP_KNOWN_SUPPRESSIONS, Part, delete_domains, insert, insert_events,
-    set_mutable, take_slots, upsert_engagement,
+    KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, KEEP_KNOWN_SUPPRESSIONS, Part, SET_LABELS, delete_domains, delete_groups,
+    insert, insert_events, set_mutable, take_slots, upsert_engagement,
 };
 use crate::store::executor::load::is_found;
 use crate::store::sql::entity::{
@@ -85,7 +85,7 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
             Part::Updates | Part::Slots | Part::DeliveryUpdates | Part::Unchanged | Part::Counts | Part::Events => {
                 continue;
             }
-            Part::Released | Part::Taken | Part::Quotas | Part::Suppressions | Part::Mailed => continue,
+            Part::Released | Part::Taken | Part::Resized | Part::Quotas | Part::Suppressions | Part::Mailed => continue,
             Part::Invitations => insert::<invitation::Entity>(&layout, *part, ""),
             Part::Labels => insert::<label::Entity>(&layout, *part, ""),
             Part::Recipients => insert::<recipient::Entity>(&layout, *part, ""),
@@ -101,6 +101,9 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
             Part::Replacing => cancel_replaced(&layout, replaces),
             Part::Freed => release_slots(&layout),
             Part::Unlabelled => remove_labels(&layout),
+            Part::Relabelled => insert::<label::Entity>(&layout, *part, SET_LABELS),
+            Part::Ungrouped => delete_groups(&layout),
+            Part::Removed => cancel_removed(&layout, replaces),
             Part::ErasedEvents => erase_events(&layout),
             Part::ErasedMessages => erase_messages(&layout),
         };

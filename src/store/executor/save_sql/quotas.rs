@@ -4,7 +4,7 @@
 //! much. So a count is read without a lock, and nobody has to decide again while there is room.
 
 use sea_orm::DbBackend;
-use sea_orm::sea_query::ColumnType::{BigInteger, Text, Uuid as UuidType};
+use sea_orm::sea_query::ColumnType::{BigInteger, Integer, Text, Uuid as UuidType};
 
 use super::{Part, insert};
 use crate::domain::quota::OPEN_KEY;
@@ -32,6 +32,29 @@ pub(super) fn release_holds(layout: &Layout<'_, Part>) -> String {
         "DELETE FROM quota_hold WHERE ({key}) IN (SELECT h.account_id, h.invitation_id, h.open_until FROM {rows}
             CROSS JOIN quota_hold h ON h.account_id = r.account_id AND h.invitation_id = r.invitation_id
                 AND h.open_until = r.open_until)"
+    )
+}
+
+pub(super) fn resized_columns() -> Columns {
+    released_columns().and([("invitees", Integer)])
+}
+
+/// Returns the holds that get another number, with the present one and the new one.
+fn resizing(layout: &Layout<'_, Part>) -> String {
+    format!(
+        "SELECT h.account_id, h.invitation_id, h.open_until, h.invitees AS present, r.invitees AS wanted FROM {}
+        CROSS JOIN quota_hold h WHERE h.account_id = r.account_id AND h.invitation_id = r.invitation_id
+            AND h.open_until = r.open_until",
+        layout.keys(Part::Resized, "r")
+    )
+}
+
+/// Sets the numbers of holds. One that was never counted gets its number when maintenance counts it.
+pub(super) fn resize_holds(layout: &Layout<'_, Part>) -> String {
+    format!(
+        "UPDATE quota_hold AS h SET invitees = o.wanted FROM ({}) o
+        WHERE h.account_id = o.account_id AND h.invitation_id = o.invitation_id AND h.open_until = o.open_until",
+        resizing(layout)
     )
 }
 
@@ -64,6 +87,13 @@ pub(super) fn charge(layout: &Layout<'_, Part>) -> (Vec<String>, Option<String>)
     if layout.has(Part::Taken) {
         with.push(format!("held AS ({} RETURNING account_id, invitees)", take_holds(layout)));
         sources.push(format!("SELECT account_id, '{OPEN_KEY}' AS key, 0 AS period_start, invitees AS added FROM held"));
+    }
+    if layout.has(Part::Resized) {
+        with.push(format!(
+            "resized AS ({} RETURNING o.account_id, o.wanted - o.present AS added)",
+            resize_holds(layout)
+        ));
+        sources.push(format!("SELECT account_id, '{OPEN_KEY}' AS key, 0 AS period_start, added FROM resized"));
     }
     if layout.has(Part::Quotas) {
         let rows = layout.rows(Part::Quotas, "r");
@@ -102,6 +132,14 @@ pub(super) fn sqlite_count_released(layout: &Layout<'_, Part>) -> String {
             AND h.open_until = r.open_until
         WHERE true GROUP BY h.account_id",
         layout.keys(Part::Released, "r")
+    ))
+}
+
+/// Returns the statement of SQLite that counts the changes of holds before they are made.
+pub(super) fn sqlite_count_resized(layout: &Layout<'_, Part>) -> String {
+    add(&format!(
+        "SELECT o.account_id, '{OPEN_KEY}', 0, sum(o.wanted - o.present), 0 FROM ({}) o WHERE true GROUP BY o.account_id",
+        resizing(layout)
     ))
 }
 

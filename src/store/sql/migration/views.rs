@@ -6,10 +6,10 @@
 //! have no such limit, and neither the owner of the tables nor a dump of them is concerned.
 
 use data_encoding::HEXLOWER;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use sha2::{Digest as _, Sha256};
 
-use super::{DEALLOCATE, MIGRATION_LOCK};
+use super::turn::{self, DEALLOCATE};
 use crate::store::sql::database::read_scope::{ACCOUNTS, HOSTS};
 use crate::store::sql::error::StoreError;
 
@@ -79,13 +79,17 @@ pub enum RoleProblem {
 /// Creates the role if there is none, and its views if they are not those of this release. The role has no login: that of the service
 /// becomes it.
 pub(in crate::store) async fn create(db: &DatabaseConnection, role: &str) -> Result<(), StoreError> {
-    let transaction = db.begin().await?;
-    // The lock ends with the transaction: several processes may migrate at once. A notice for each view that is not there yet would
-    // be logged. The connection of a pooler may have names of statements.
-    let begin = format!(
-        "SET LOCAL client_min_messages = warning; {DEALLOCATE}; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
-    );
-    transaction.execute_unprepared(&begin).await?;
+    let mut attempts = turn::Attempts::default();
+    while let Err(error) = create_in_turn(db, role).await {
+        attempts.pause(error).await?;
+    }
+    Ok(())
+}
+
+async fn create_in_turn(db: &DatabaseConnection, role: &str) -> Result<(), StoreError> {
+    let transaction = turn::begin(db).await?;
+    // A notice for each view that is not there yet would be logged.
+    transaction.execute_unprepared("SET LOCAL client_min_messages = warning").await?;
     transaction.execute_unprepared(&create_role(role)).await?;
     let problem = problem(&transaction, role).await?;
     if problem == Some(RoleProblem::IsLogin) {

@@ -1,7 +1,7 @@
 //! Messages.
 
 use super::{account, at, corrupt};
-use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose, REPLACED};
+use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
 use crate::domain::invitation::Invitation;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
@@ -39,9 +39,13 @@ pub(in crate::store) fn delivery_from(row: outbox::Model) -> Result<(AccountId, 
     Ok((account, delivery))
 }
 
-/// Returns the row of a message that a later one in the same save replaces.
-pub(in crate::store) fn replaced_outbox_row(invitation: &Invitation, delivery: &NewDelivery) -> outbox::Model {
-    settled_outbox_row(outbox_row(invitation, delivery), DeliveryState::Cancelled, REPLACED)
+/// Returns the row of a message that a later command of the same save cancels.
+pub(in crate::store) fn cancelled_outbox_row(
+    invitation: &Invitation,
+    delivery: &NewDelivery,
+    reason: &str,
+) -> outbox::Model {
+    settled_outbox_row(outbox_row(invitation, delivery), DeliveryState::Cancelled, reason)
 }
 
 /// Returns the row of a message that is not sent, for a reason that its address has.

@@ -139,3 +139,25 @@ async fn import_stops_where_every_line_would_fail() {
     assert!(column.contains("no field nickname") && column.contains("--ignore nickname"), "{column}");
     operator.stop().await;
 }
+
+#[tokio::test(crate = "crate::support::limit")]
+async fn changes_are_not_half_done_when_nobody_reads_on() {
+    let operator = Operator::on(TestDatabase::sqlite()).await;
+    let people: String = (0..200).map(|number| format!("person-{number}@example.org\n")).collect();
+    operator.file("people.csv", format!("email\n{people}"));
+    let unread = async |line: &str| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = operator.start_with(line, writer.into());
+        timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap()
+    };
+    let output = unread("import people.csv --kind user -- --inviter-name Ops").await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let listed = operator.json("list --limit 500").await;
+    assert_eq!(listed.len(), 200);
+    let names: Vec<_> = listed.iter().take(3).map(|one| one["name"].as_str().unwrap()).collect();
+    let output = unread(&format!("revoke {}", names.join(" "))).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(operator.json("list --state revoked").await.len(), 3);
+    operator.stop().await;
+}

@@ -127,6 +127,7 @@ async fn every_field_comes_back_as_it_was_sent_byte_for_byte(database: TestDatab
         invitation_uri: String::new(),
         token_visibility: 0,
         mailed: false,
+        archived: None,
         last_delivery_state: 0,
         updater: String::new(),
         create_time: None,

@@ -56,7 +56,7 @@ async fn each_kind_shows_what_its_own_service_was_given(database: TestDatabase) 
     assert_eq!((face.invitation_type(), face.max_uses), (InvitationType::SingleUse, Some(1)));
     assert_eq!((face.targets, face.roles.len()), (vec![email("Kim@example.org")], 0));
     assert_eq!(face.scope, Some(messages::scope("organization", HOST)));
-    assert_eq!((face.inviter, face.archived), (None, false));
+    assert_eq!((face.inviter, face.archived), (None, Some(false)));
     assert_eq!((&face.etag, &face.invitation_token), (&made.etag, &made.invitation_token));
     let details = pb::GuestDetails {
         host_organization_id: HOST.to_owned(),

@@ -126,7 +126,7 @@ async fn retry_of_a_request_that_changed_nothing_changes_nothing(database: TestD
     let again = |method, body, action| store.executor().execute(retryable(method, "again", body, action), None);
     for (method, first, undo) in [
         ("SyncAutojoin", sync("blue", &["one.example"]), sync("blue", &["two.example"])),
-        ("UpdateGuest", archive(&guest, true), archive(&guest, false)),
+        ("Update", archive(&guest, true), archive(&guest, false)),
     ] {
         let done = store.executor().execute(command(first.clone()), None).await.unwrap().invitation;
         assert!(!again(method, 1, first.clone()).await.unwrap().happened, "{method}");

@@ -4,18 +4,20 @@ use invitation_service::domain::kind::shared::{Inviter, RedirectUri, SharedDetai
 use std::collections::BTreeMap;
 
 use invitation_service::domain::command::{
-    AcceptInvitation, Action, CreateInvitation, DeleteInvitation, Expiry, ExpiryTime, OnConflict, UpdateGuestInvitation,
+    AcceptInvitation, Action, CreateInvitation, DeleteInvitation, Expiry, ExpiryTime, JsonUpdate, MapUpdate,
+    OnConflict, UpdateInvitation, UpdatedFields,
 };
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient, Recipient};
 use invitation_service::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, UnfurlConfig, Usage};
 use invitation_service::domain::kind::guest::GuestDetails;
 use invitation_service::domain::kind::user::UserDetails;
 use invitation_service::domain::kind::{Details, Scope};
+use invitation_service::store::BatchMode;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::support::build::commands::*;
-use crate::support::build::kinds::*;
+use crate::support::build::kinds::{texts as texts_of, *};
 use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::on_both;
 
@@ -24,6 +26,7 @@ on_both!(
     every_field_of_every_kind_is_read_back_as_it_was_created,
     groups_have_a_row_each_but_for_the_scope,
     guest_invitation_is_read_back_as_it_was_changed,
+    whole_update_is_read_back_and_found,
     guest_acceptance_is_read_back_by_person_and_by_system,
     deleted_user_invitation_is_read_back_deleted_and_revoked,
 );
@@ -197,18 +200,85 @@ async fn groups_have_a_row_each_but_for_the_scope(database: TestDatabase) {
     }
 }
 
+/// Labels and groups are rows of their own, and the number of uses and the inviter are columns.
+async fn whole_update_is_read_back_and_found(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let texts = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let details = GeneralDetails {
+        groups: vec![named("team", "2", None), named("team", "3", None)],
+        ..details(team("1"), false)
+    };
+    let made = CreateInvitation {
+        details: Details::General(Box::new(GeneralDetails { usage: Usage::MultiUse, ..details })),
+        max_uses: Some(3),
+        labels: texts(&[("a", "1"), ("b", "2"), (ODD, ODD)]),
+        recipients: vec![recipient(mail("ann@example.org")), recipient(mail("bob@example.org"))],
+        ..link()
+    };
+    let made = created(&store, made).await;
+    clock.advance(std::time::Duration::from_secs(1));
+    let odd_text = || Some(odd());
+    let labels = [("a", Some("3")), ("b", None), ("c", Some(ODD))];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.map(str::to_owned)));
+    let inviter = Inviter { user_id: "u-7".to_owned(), display_name: odd(), ..Inviter::default() };
+    let fields = UpdatedFields {
+        expiry: Some(Expiry { time: ExpiryTime::At(NEW_YEAR.plus(seconds(9_000))), field: "expire_time" }),
+        max_uses: Some(None),
+        archived: Some(true),
+        roles: Some(vec![ODD.to_owned(), "owner".to_owned()]),
+        groups: Some(vec![named("team", "3", Some(ODD)), named("team", "4", None), named("team", "1", None)]),
+        labels: Some(MapUpdate::Entries(labels.into())),
+        inviter: Some(Some(inviter)),
+        scope_display_name: odd_text(),
+        message: odd_text(),
+        locale: Some(Some("de".to_owned())),
+        metadata: Some(JsonUpdate::Whole(Some(JSON.to_owned()))),
+        attributes: Some(JsonUpdate::Entries([("a".to_owned(), Some(serde_json::json!(ODD)))].into())),
+        template_variables: Some(MapUpdate::Whole(texts(&[("name", ODD)]))),
+        ..UpdatedFields::default()
+    };
+    let known = NewRecipient { existing_user: Some(true), display_name: odd(), ..recipient(mail("bob@example.org")) };
+    let added = vec![recipient(mail("kim@example.org")), known, recipient(internal("u-9"))];
+    let update = UpdateInvitation { fields, added, removed: vec![1], ..updating(&made) };
+    let update = command(Action::Update(Box::new(update)));
+    let changed = store.executor().execute(update, None).await.unwrap().invitation;
+    assert_eq!(read(&store, made.id).await, *changed);
+    assert_eq!(changed.recipients.len(), 4);
+    let rows = async |sql: &str| texts_of(&database, sql).await;
+    assert_eq!(rows("SELECT scope_id FROM invitation_group ORDER BY scope_id").await, ["3", "4"]);
+    assert_eq!(rows("SELECT inviter_user_id FROM invitation").await, ["u-7"]);
+    let none = UpdatedFields {
+        groups: Some(Vec::new()),
+        labels: Some(MapUpdate::Whole(texts(&[]))),
+        max_uses: Some(Some(5)),
+        ..UpdatedFields::default()
+    };
+    // In one group with a label that is set again, and with one that comes and goes.
+    let label = |value: Option<&str>| {
+        let labels = MapUpdate::Entries([("c".to_owned(), value.map(str::to_owned))].into());
+        set(&made, UpdatedFields { labels: Some(labels), ..UpdatedFields::default() })
+    };
+    let group = [set(&made, none), label(Some("5")), label(None), label(Some("6"))].map(command);
+    let answers = store.executor().execute_all(group.into(), BatchMode::Atomic, None).await.unwrap();
+    let last = answers.into_iter().last().unwrap().unwrap().invitation;
+    assert_eq!(read(&store, made.id).await, *last);
+    assert_eq!(last.labels, texts(&[("c", "6")]));
+    assert!(rows("SELECT scope_id FROM invitation_group").await.is_empty());
+}
+
 async fn guest_invitation_is_read_back_as_it_was_changed(database: TestDatabase) {
     let (store, clock) = store(&database).await;
     let made = created(&store, full_guest()).await;
     let update = |expiry, archived, parent_id, parent_name: Option<Option<String>>| {
-        command(Action::UpdateGuest(UpdateGuestInvitation {
-            target: target(&made),
+        let (parent_organization_id, parent_organization_name) = (parent_id, parent_name);
+        let fields = UpdatedFields {
             expiry,
             archived,
-            parent_organization_id: parent_id,
-            parent_organization_name: parent_name,
-            fixed: Box::default(),
-        }))
+            parent_organization_id,
+            parent_organization_name,
+            ..UpdatedFields::default()
+        };
+        command(set(&made, fields))
     };
     let later = Some(Expiry { time: ExpiryTime::At(NEW_YEAR.plus(seconds(9_000))), field: "expire_time" });
     for change in [

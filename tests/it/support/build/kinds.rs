@@ -1,7 +1,7 @@
 //! Invitations of the kinds that take slots, and looks at the tables beside theirs.
 
 use invitation_service::domain::command::{
-    AcceptInvitation, Access, Action, CreateInvitation, OnConflict, SyncAutojoin, UpdateGuestInvitation,
+    AcceptInvitation, Access, Action, CreateInvitation, OnConflict, SyncAutojoin, UpdateInvitation, UpdatedFields,
 };
 use invitation_service::domain::invitation::Invitation;
 use invitation_service::domain::invitation::recipient::{Address, NewRecipient};
@@ -109,14 +109,31 @@ pub(crate) fn sync(scope: &str, domains: &[&str]) -> Action {
 }
 
 pub(crate) fn archive(made: &Invitation, archived: bool) -> Action {
-    Action::UpdateGuest(UpdateGuestInvitation {
+    set(made, UpdatedFields { archived: Some(archived), ..UpdatedFields::default() })
+}
+
+/// Returns an update that changes nothing.
+pub(crate) fn updating(made: &Invitation) -> UpdateInvitation {
+    UpdateInvitation {
         target: target(made),
-        expiry: None,
-        archived: Some(archived),
-        parent_organization_id: None,
-        parent_organization_name: None,
-        fixed: Box::default(),
-    })
+        service: made.details.kind(),
+        fields: UpdatedFields::default(),
+        fixed: Vec::new(),
+        added: Vec::new(),
+        removed: Vec::new(),
+        mails_added: false,
+    }
+}
+
+/// Sets fields.
+pub(crate) fn set(made: &Invitation, fields: UpdatedFields) -> Action {
+    Action::Update(Box::new(UpdateInvitation { fields, ..updating(made) }))
+}
+
+/// Adds and removes recipients.
+pub(crate) fn set_recipients(made: &Invitation, added: &[Address], removed: &[u16], mails: bool) -> Action {
+    let (added, removed, mails_added) = (added.iter().cloned().map(recipient).collect(), removed.to_vec(), mails);
+    Action::Update(Box::new(UpdateInvitation { added, removed, mails_added, ..updating(made) }))
 }
 
 /// Returns the only column of some rows, a text, in order.

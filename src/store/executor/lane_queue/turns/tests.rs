@@ -4,11 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::State;
+use crate::domain::command::{Action, Command, ExpireInvitation};
+use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::BatchMode;
+use crate::domain::reach::Reach;
+use crate::domain::value::grantable_roles::GrantableRoles;
+use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::text::AccountId;
-use crate::store::executor::lane_queue::{Load, MAX_SHARED_ROWS};
+use crate::domain::value::time::Timestamp;
+use crate::store::executor::lane_queue::{LaneQueue, Load, MAX_SHARED_ROWS};
 use crate::store::executor::submission::Submission;
 
 /// A queue, and the moment that its next step happens at.
@@ -33,7 +40,7 @@ impl Scene {
         self.state.all_lanes.note_call(&account, self.now);
         for _ in 0..submissions {
             let (submission, _) = Submission::new(Vec::new(), BatchMode::Independent, None);
-            let load = Load { calls: 0, rows, bytes: 0 };
+            let load = Load { rows, ..Load::default() };
             self.state.put(&account, submission, load, rows > MAX_SHARED_ROWS);
         }
     }
@@ -171,4 +178,23 @@ fn nobody_rests_once_the_queue_is_closed() {
     scene.end_after(1_000);
     scene.state.is_closed = true;
     assert_eq!((scene.take(), scene.take()), (Some((1, false)), Some((1, true))));
+}
+
+#[tokio::test(crate = "crate::limit")]
+async fn queue_counts_each_command_that_waits() {
+    let account = AccountId::parse("acme").unwrap();
+    let command = Command {
+        reach: Reach::of_account(account.clone()),
+        actor: "tester".to_owned(),
+        grantable_roles: GrantableRoles::default(),
+        request: None,
+        seed: IdSeed::new(Timestamp::from_micros(0), [7; 16]),
+        action: Action::Expire(ExpireInvitation { id: InvitationId(Uuid::from_u128(1)) }),
+    };
+    let queue = LaneQueue::new(10, Schedules::NONE, Arc::default());
+    let (batch, _answers) = Submission::new(vec![command; 3], BatchMode::Atomic, None);
+    assert!(queue.push(&account, vec![batch]).is_ok());
+    assert_eq!(queue.waiting(), 3, "one call, and three commands");
+    assert_eq!(queue.drain().len(), 1);
+    assert_eq!(queue.waiting(), 0);
 }

@@ -1,13 +1,16 @@
 //! The guest kind: acceptance for an organization, archiving, and updates by its host.
 
+mod offer;
+mod recipients;
+
 use uuid::Uuid;
 
-use crate::domain::command::{AcceptInvitation, Access, Action, Expiry, ExpiryTime, UpdateGuestInvitation};
+use crate::domain::command::{AcceptInvitation, Access, Action, Expiry, ExpiryTime, UpdatedFields};
 use crate::domain::decide::tests::{after, event_types, is_nothing, run, run_on, together};
 use crate::domain::decide::{AcceptanceChange, Changes};
 use crate::domain::fixtures::{
-    NOW, accept_by_system, acceptor, at, command, creation, details, invited, minutes, organization, resend, ttl,
-    update_guest,
+    NOW, accept_by_system, acceptor, at, command, creation, details, invited, minutes, organization, resend, set,
+    set_expiry, ttl,
 };
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy, Acceptor};
@@ -108,7 +111,7 @@ fn system_accepts_only_what_is_active_and_a_guest_invitation() {
 }
 
 /// The fields that an update sets.
-type Change = fn(&mut UpdateGuestInvitation);
+type Change = fn(&mut UpdatedFields);
 
 const ARCHIVE: Change = |update| update.archived = Some(true);
 const TAKE_OUT: Change = |update| update.archived = Some(false);
@@ -134,9 +137,9 @@ const UPDATES: [(bool, &[Change], &[EventType]); 11] = [
 ];
 
 fn updated(guest: &Invitation, changes: &[Change]) -> Action {
-    let mut update = update_guest(guest);
-    changes.iter().for_each(|change| change(&mut update));
-    Action::UpdateGuest(update)
+    let mut fields = UpdatedFields::default();
+    changes.iter().for_each(|change| change(&mut fields));
+    set(guest, fields)
 }
 
 #[test]
@@ -214,12 +217,8 @@ fn expiry_moves_only_before_an_end_and_into_the_future() {
     let guest = guest();
     for micros in [0, -1] {
         let at = Timestamp::from_micros(NOW.micros() + micros);
-        let update = UpdateGuestInvitation {
-            expiry: Some(Expiry { time: ExpiryTime::At(at), field: "guest_invitation.expire_time" }),
-            ..update_guest(&guest)
-        };
-        let refusal = run(&guest, Action::UpdateGuest(update)).unwrap_err();
-        assert!(matches!(refusal, Refusal::InvalidField { field: "guest_invitation.expire_time", .. }), "{refusal:?}");
+        let refusal = run(&guest, set_expiry(&guest, ExpiryTime::At(at))).unwrap_err();
+        assert!(matches!(refusal, Refusal::InvalidField { field: "expire_time", .. }), "{refusal:?}");
     }
 }
 

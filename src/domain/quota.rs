@@ -18,7 +18,7 @@ use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::command::{Command, CreateInvitation};
+use super::command::Command;
 use super::decide::{Change, Changes};
 use super::delivery::repeats::ResendLimits;
 use super::group::loaded::Loaded;
@@ -28,7 +28,6 @@ use super::invitation::refusal::{QuotaExceeded, Refusal};
 use super::invitation::state::State;
 use super::kind::Details;
 use super::suppression::SuppressionRule;
-use super::value::email::Email;
 use super::value::id::InvitationId;
 use super::value::text::AccountId;
 use super::value::time::Timestamp;
@@ -215,7 +214,7 @@ impl Quotas {
             keys.push(inviter_key(command.account(), &create.details, &command.actor));
         }
         if let Some(quota) = &self.per_recipient {
-            keys.extend(mailed(command).map(|email| quota.key(email)));
+            keys.extend(command.mailed().map(|email| quota.key(email)));
         }
         keys
     }
@@ -235,7 +234,7 @@ impl Quotas {
     /// Returns the keys by which the addresses are found suppressed that the command itself names and mails.
     pub fn suppression_keys(&self, command: &Command) -> Vec<String> {
         let rule = self.suppressions.as_ref();
-        rule.map_or_else(Vec::new, |rule| rule.all_keys(command.account(), mailed(command)))
+        rule.map_or_else(Vec::new, |rule| rule.all_keys(command.account(), command.mailed()))
     }
 
     /// Returns the keys of the further addresses, which depend on the loaded invitation: those of its recipients if it may be mailed
@@ -313,14 +312,6 @@ fn named_inviter(account: &AccountId, named_by: &str, name: &str) -> QuotaKey {
 pub fn day_of(now: Timestamp) -> Timestamp {
     let day = i64::try_from(DAY.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(now.micros().div_euclid(day).saturating_mul(day))
-}
-
-/// Returns the addresses that a command names and mails: those of a create, and those that an update adds.
-fn mailed(command: &Command) -> impl Iterator<Item = &Email> {
-    let rules = command.rules();
-    let created = rules.create().filter(|create| create.mails).into_iter().flat_map(CreateInvitation::emails);
-    let invited = rules.invited().iter().filter(move |_| rules.mails_invited());
-    created.chain(invited.filter_map(|invited| invited.address.email()))
 }
 
 fn charge_open(

@@ -27,7 +27,7 @@ pub(crate) use access::{
 };
 use limit::quota_used_up;
 pub(crate) use limit::{quota_exceeded, rate_limited, too_many_api_keys};
-use resource::{about, about_unnamed};
+use resource::{about, about_unnamed, wrong_kind};
 pub(crate) use resource::{
     address_not_suppressed, api_key_exists, api_key_not_found, event_not_found, named_delivery_not_found,
     organization_grant_exists, organization_grant_not_found, recipient_not_found, suppression_exists,
@@ -239,19 +239,6 @@ impl From<Refusal> for Status {
             }
         }
     }
-}
-
-/// FAILED_PRECONDITION for an update of an invitation of a kind by the service of another one.
-fn wrong_kind(kind: Kind) -> Status {
-    let rpc = match kind {
-        Kind::Connection => "ConnectionInvitationService/UpdateConnectionInvitation",
-        Kind::User => "UserInvitationService/UpdateUserInvitation",
-        Kind::Guest => "GuestInvitationService/UpdateGuestInvitation",
-        Kind::General => "InvitationService/UpdateInvitation",
-    };
-    let rpc = format!("{}.{rpc}", crate::pb::PACKAGE);
-    let message = format!("the invitation is of another kind: update it with {rpc}");
-    status(ErrorReason::WrongKind, &message, [("rpc", rpc.clone())])
 }
 
 /// FAILED_PRECONDITION for a request_id that another request has had.

@@ -1,8 +1,9 @@
 //! The rows that a command has to read: those that it names, and those that follow from what was read.
 
-use super::{Command, OpenSearch, ReadSet};
+use super::{Command, CreateInvitation, OpenSearch, ReadSet};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::quota::Quotas;
+use crate::domain::value::email::Email;
 
 impl Command {
     /// Returns the rows that its decision needs, apart from its remembered request.
@@ -33,6 +34,14 @@ impl Command {
             suppressions: quotas.second_suppression_keys(self, loaded, invitation),
             ..self.rules().second_read_set(invitation, loaded.now)
         })
+    }
+
+    /// Returns the addresses that it names itself and mails: those of a create, and those that an update adds.
+    pub fn mailed(&self) -> impl Iterator<Item = &Email> {
+        let rules = self.rules();
+        let created = rules.create().filter(|create| create.mails).into_iter().flat_map(CreateInvitation::emails);
+        let invited = rules.invited().iter().filter(move |_| rules.mails_invited());
+        created.chain(invited.filter_map(|invited| invited.address.email()))
     }
 
     /// Returns the invitations that its search has found, that its decision needs, and that are not read yet.

@@ -19,7 +19,7 @@ use crate::support::folder::folder;
 /// A second on a machine that does nothing else. Here others build and test, and a start that hangs takes far longer.
 const SOON: Duration = Duration::from_secs(4);
 
-const OUR_SERVICES: [&str; 11] = [
+const OUR_SERVICES: [&str; 12] = [
     "ConnectionInvitationService",
     "UserInvitationService",
     "GuestInvitationService",
@@ -31,6 +31,7 @@ const OUR_SERVICES: [&str; 11] = [
     "EventService",
     "WebhookService",
     "PrivacyService",
+    "SuppressionService",
 ];
 
 #[tokio::test(crate = "crate::support::limit")]

@@ -7,6 +7,8 @@ use clap::Args;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use url::Url;
 
+use crate::input_file;
+
 /// The flags that say which server is called.
 #[derive(Clone, Debug, Args)]
 pub struct ConnectionArgs {
@@ -68,7 +70,7 @@ impl ConnectionArgs {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
+    input_file::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
 }
 
 /// Returns the text of an error with those of its causes: that of a connection alone tells nothing.

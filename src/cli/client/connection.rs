@@ -84,6 +84,9 @@ pub(in crate::cli) fn with_causes(error: &dyn Error) -> String {
 
 fn parse_endpoint(text: &str) -> Result<String, String> {
     match Url::parse(text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            Err("must have no user and no password: the credential is an API key, see --api-key-file".to_owned())
+        }
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text.to_owned()),
         Ok(_) | Err(_) => Err("must be an http:// or https:// URL such as http://127.0.0.1:50051".to_owned()),
     }
@@ -95,6 +98,15 @@ mod tests {
 
     fn to(endpoint: &str) -> ConnectionArgs {
         ConnectionArgs { endpoint: endpoint.to_owned(), tls_ca: None, tls_cert: None, tls_key: None }
+    }
+
+    #[test]
+    fn endpoint_is_a_url_without_a_credential() {
+        for refused in ["", "127.0.0.1:50051", "ftp://h", "http://ann:secret@h:1", "https://key@h"] {
+            let problem = parse_endpoint(refused).unwrap_err();
+            assert!(!problem.contains("secret") && problem.starts_with("must "), "{problem}");
+        }
+        assert_eq!(parse_endpoint("http://h:1/").unwrap(), "http://h:1/");
     }
 
     #[test]

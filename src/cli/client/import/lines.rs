@@ -88,9 +88,6 @@ impl LineParser {
             let is_list = flag.is_some_and(|flag| matches!(flag.get_action(), ArgAction::Append));
             self.columns.push(Column { name: name.clone(), is_flag, is_list });
         }
-        if let Some(missing) = self.ignored.iter().find(|ignored| !names.contains(ignored)) {
-            return Err(Failure::failed(format!("there is no column {missing}, which --ignore names")));
-        }
         match &self.id_column {
             Some(column) if !names.contains(column) => Err(Failure::failed(format!("there is no column {column}"))),
             _ => Ok(()),

@@ -15,7 +15,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::violation::Violation;
 use crate::auth::permission::Permission;
-use crate::domain::invitation::refusal::Refusal;
+use crate::domain::invitation::refusal::{Refusal, ScopeFull};
 use crate::domain::kind::Kind;
 use crate::domain::value::rule::FieldRule;
 use crate::domain::value::time::Timestamp;
@@ -75,6 +75,7 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::ApiKeyRevoked
         | ErrorReason::WrongKind
         | ErrorReason::MaxUsesBelowUseCount
+        | ErrorReason::ScopeFull
         | ErrorReason::ExpectedCountExceeded => Code::FailedPrecondition,
         ErrorReason::Unauthenticated => Code::Unauthenticated,
         ErrorReason::PermissionDenied
@@ -215,6 +216,7 @@ impl From<Refusal> for Status {
             ),
             Refusal::QuotaExceeded(exceeded) => quota_used_up(&exceeded),
             Refusal::RateLimited(limited) => rate_limited(limited.limit, limited.retry_after),
+            Refusal::ScopeFull(full) => scope_full(*full),
             Refusal::DeliveryNotFound => {
                 let message = "there is no such delivery: take the message_id from ListDeliveries";
                 // A message_id reads like an e-mail address, so it is not repeated.
@@ -239,6 +241,18 @@ impl From<Refusal> for Status {
             }
         }
     }
+}
+
+/// FAILED_PRECONDITION for more seats than a scope has left.
+fn scope_full(full: ScopeFull) -> Status {
+    let ScopeFull { scope_type, scope_id, seats, available } = full;
+    let message = format!(
+        "{available} of the {seats} seats of the scope are left: raise the number with UpdateScopeSettings, or give seats back with \
+         VacateSeats"
+    );
+    let numbers = [("seats", seats.to_string()), ("available", available.to_string())];
+    let [seats, available] = numbers;
+    status(ErrorReason::ScopeFull, &message, [("scope_type", scope_type), ("scope_id", scope_id), seats, available])
 }
 
 /// FAILED_PRECONDITION for an update of an invitation of a kind by the service of another one.

@@ -31,7 +31,8 @@ pub(super) async fn get(api: &Api, request: Request<pb::GetScopeSettingsRequest>
     let scope = required_scope(&mut violations, message.scope.as_ref());
     let key = violations.finish(scope.as_ref().map(|scope| key_of(&call, scope)))?;
     let found = api.find_lagging(Option::is_some, |reads| reads.find_scope(&key)).await?;
-    Ok(convert(&key, found.as_ref()))
+    let found = found.filter(ScopeSeats::is_set);
+    Ok(found.map_or_else(pb::ScopeSettings::default, |found| convert(&key, Some(&found))))
 }
 
 /// Changes the settings of a scope.

@@ -102,9 +102,9 @@ pub(super) fn seated(layout: &Layout<'_, Part>) -> (Vec<String>, Vec<String>) {
         with.push(format!("seat_holds AS ({})", take_seat_holds(layout)));
     }
     if layout.has(Part::Scopes) {
-        with.push(format!("full_scope AS MATERIALIZED (SELECT * FROM {})", layout.keys(Part::Scopes, "k")));
+        with.push(format!("wanted_scope AS MATERIALIZED (SELECT * FROM {})", layout.keys(Part::Scopes, "k")));
         with.push(
-            "scope_lock AS MATERIALIZED (SELECT k.* FROM full_scope k
+            "scope_lock AS MATERIALIZED (SELECT k.* FROM wanted_scope k
             JOIN scope_settings s ON s.account_id = k.account_id AND s.id = k.id ORDER BY s.id FOR NO KEY UPDATE OF s)"
                 .to_owned(),
         );
@@ -112,7 +112,7 @@ pub(super) fn seated(layout: &Layout<'_, Part>) -> (Vec<String>, Vec<String>) {
         with.push(format!(
             "counted_scope AS ({add} RETURNING s.occupied <= r.most_occupied AND s.occupied + s.held <= r.most AS fits)"
         ));
-        holds.push("(SELECT count(*) FROM counted_scope WHERE fits) = (SELECT count(*) FROM full_scope)".to_owned());
+        holds.push("(SELECT count(*) FROM counted_scope WHERE fits) = (SELECT count(*) FROM wanted_scope)".to_owned());
     }
     (with, holds)
 }
@@ -120,9 +120,13 @@ pub(super) fn seated(layout: &Layout<'_, Part>) -> (Vec<String>, Vec<String>) {
 /// Returns the common table expression of PostgreSQL that looks up the settings of the scopes of new invitations. The lock is in the way
 /// of a change of the settings alone, so that no invitation is created without a hold while its scope begins to reserve seats.
 pub(super) fn settings_of_created(layout: &Layout<'_, Part>) -> String {
+    let scopes = Part::Invitations.columns().some_keys_of(
+        layout.first(Some(Part::Invitations)),
+        "n",
+        &["account_id", "scope_type", "scope_id"],
+    );
     format!(
-        "settings AS MATERIALIZED (SELECT s.reserve_open FROM {} JOIN scope_settings s ON {} FOR KEY SHARE OF s)",
-        layout.keys(Part::Invitations, "n"),
+        "settings AS MATERIALIZED (SELECT s.reserve_open FROM {scopes} JOIN scope_settings s ON {} FOR KEY SHARE OF s)",
         is_scope_of(layout.backend, "n")
     )
 }

@@ -11,6 +11,7 @@ mod organization_grants;
 mod queue;
 mod read;
 mod requests;
+mod scopes;
 mod sql;
 mod standby;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use read::recipients::{ListedRecipient, RecipientQuery};
 use read::rows::Rows;
 pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::{KnownCall, WriteOnce};
+pub use scopes::{ScopeUpdate, ScopeUpdated, SeatQuery, SeatsWritten};
 pub use sql::database::{ChangedLogins, ConnectFailure, ConnectProblem, Database, OpenError, Place, PostgresOptions};
 use sql::entity::{organization_grant, suppression, webhook_endpoint};
 pub use sql::error::StoreError;

@@ -265,6 +265,11 @@ requests! {
     ScopeService {
         GetAutojoin(GetAutojoinRequest) InvitationsRead, Account;
         SyncAutojoin(SyncAutojoinRequest) InvitationsWrite, Account [write];
+        GetScopeSettings(GetScopeSettingsRequest) InvitationsRead, Account;
+        UpdateScopeSettings(UpdateScopeSettingsRequest) InvitationsWrite, Account [write];
+        OccupySeats(OccupySeatsRequest) InvitationsWrite, Account [write];
+        VacateSeats(VacateSeatsRequest) InvitationsWrite, Account [write];
+        ListSeats(ListSeatsRequest) InvitationsRead, Account [paged];
     }
     RedemptionService {
         PreviewInvitation(PreviewInvitationRequest) (InvitationsRedeem or self as LinkHolder), Link;

@@ -310,6 +310,11 @@ pub(in crate::domain) trait CommandRules {
         false
     }
 
+    /// Returns whether it may end acceptances of the invitation that it is about, so that their subjects give their seats back.
+    fn may_end_acceptances(&self) -> bool {
+        false
+    }
+
     /// Returns the message whose address it may suppress.
     fn may_suppress(&self) -> Option<Uuid> {
         None

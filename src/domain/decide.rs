@@ -23,6 +23,8 @@ use super::invitation::refusal::Refusal;
 use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{EngagementType, Invitation};
 use super::quota::{QuotaChanges, Quotas};
+use super::seat;
+use super::seat::{SeatChanges, Unseated};
 use super::suppression::Suppression;
 use super::value::grantable_roles::GrantableRoles;
 use super::value::id::{AcceptanceId, InvitationId};
@@ -96,6 +98,10 @@ pub struct Changes {
     pub erasure: Option<Erasure>,
     /// The use of the quotas.
     pub quotas: QuotaChanges,
+    /// The people who give back the seats that acceptances of the invitation have brought them, since those have ended.
+    pub unseated: Vec<Unseated>,
+    /// The changes of seats, if the scope of a changed invitation counts them.
+    pub seats: Option<Box<SeatChanges>>,
 }
 
 impl Changes {
@@ -150,6 +156,7 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
     let mut decided = command.rules().decide(loaded, command, context)?;
     check_roles(&command.grantable_roles, &decided.changes)?;
     context.quotas.charge(loaded, command, &mut decided.changes)?;
+    seat::charge(loaded, command, &mut decided.changes)?;
     let changed = !decided.changes.events.is_empty();
     decided.changes.requests.extend(remember(loaded, command, &decided.affected, changed));
     Ok(decided)

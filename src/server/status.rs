@@ -25,8 +25,8 @@ pub(crate) use access::{
     api_key_revoked, no_organization_of_person, not_authenticated, not_oneself, organization_access_denied,
     organizations_access_denied, permission_denied, permission_not_given, role_not_grantable, unauthenticated,
 };
-use limit::quota_used_up;
 pub(crate) use limit::{quota_exceeded, rate_limited, too_many_api_keys};
+use limit::{quota_used_up, scope_full};
 use resource::{about, about_unnamed, wrong_kind};
 pub(crate) use resource::{
     address_not_suppressed, api_key_exists, api_key_not_found, event_not_found, named_delivery_not_found,
@@ -75,6 +75,7 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::ApiKeyRevoked
         | ErrorReason::WrongKind
         | ErrorReason::MaxUsesBelowUseCount
+        | ErrorReason::ScopeFull
         | ErrorReason::ExpectedCountExceeded => Code::FailedPrecondition,
         ErrorReason::Unauthenticated => Code::Unauthenticated,
         ErrorReason::PermissionDenied
@@ -215,6 +216,7 @@ impl From<Refusal> for Status {
             ),
             Refusal::QuotaExceeded(exceeded) => quota_used_up(&exceeded),
             Refusal::RateLimited(limited) => rate_limited(limited.limit, limited.retry_after),
+            Refusal::ScopeFull(full) => scope_full(*full),
             Refusal::DeliveryNotFound => {
                 let message = "there is no such delivery: take the message_id from ListDeliveries";
                 // A message_id reads like an e-mail address, so it is not repeated.

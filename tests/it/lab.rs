@@ -12,6 +12,7 @@ mod faults;
 mod model;
 mod random;
 mod rows;
+mod seats;
 mod turns;
 mod webhooks;
 mod world;

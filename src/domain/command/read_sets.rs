@@ -1,8 +1,13 @@
 //! The rows that a command has to read: those that it names, and those that follow from what was read.
 
+use uuid::Uuid;
+
 use super::{Command, CreateInvitation, OpenSearch, ReadSet};
 use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Subject;
 use crate::domain::quota::Quotas;
+use crate::domain::seat::ScopeKey;
 use crate::domain::value::email::Email;
 
 impl Command {
@@ -16,10 +21,12 @@ impl Command {
         ReadSet { quotas: quotas.keys(self), ..self.read_set() }
     }
 
-    /// Returns the same rows, with the suppressions of the addresses that it mails. A create that needs nothing else needs no load: its
-    /// save looks whether one of them is suppressed.
+    /// Returns the same rows, with the suppressions of the addresses that it mails and the seats of the scope that it invites into. A
+    /// create that needs nothing else needs no load: its save looks whether an address is suppressed, or the scope reserves seats.
     pub fn whole_read_set(&self, quotas: &Quotas) -> ReadSet {
-        ReadSet { suppressions: quotas.suppression_keys(self), ..self.read_set_with(quotas) }
+        let created = self.rules().create().and_then(|create| create.details.scope(self.account()));
+        let scopes = created.into_iter().collect();
+        ReadSet { suppressions: quotas.suppression_keys(self), scopes, ..self.read_set_with(quotas) }
     }
 
     /// Returns the further rows that its decision needs, which depend on the loaded invitation; most commands have
@@ -32,6 +39,7 @@ impl Command {
         invitation.map_or_else(ReadSet::default, |invitation| ReadSet {
             quotas: quotas.second_keys(self, invitation),
             suppressions: quotas.second_suppression_keys(self, loaded, invitation),
+            seats: self.seats_given_back(loaded, invitation),
             ..self.rules().second_read_set(invitation, loaded.now)
         })
     }
@@ -42,6 +50,17 @@ impl Command {
         let created = rules.create().filter(|create| create.mails).into_iter().flat_map(CreateInvitation::emails);
         let invited = rules.invited().iter().filter(move |_| rules.mails_invited());
         created.chain(invited.filter_map(|invited| invited.address.email()))
+    }
+
+    /// Returns the people whose seats it may take away, if the scope counts any.
+    fn seats_given_back(&self, loaded: &Loaded, invitation: &Invitation) -> Vec<(Uuid, Subject)> {
+        if !loaded.has_scopes() || !self.rules().may_end_acceptances() {
+            return Vec::new();
+        }
+        let scope = invitation.details.scope(&invitation.account);
+        let scope = scope.and_then(|scope| loaded.scope(&ScopeKey::new(&invitation.account, &scope)));
+        let ended = loaded.acceptances_of(invitation).into_iter().map(|acceptance| acceptance.subject);
+        scope.map_or_else(Vec::new, |scope| ended.map(|subject| (scope.id, subject)).collect())
     }
 
     /// Returns the invitations that its search has found, that its decision needs, and that are not read yet.

@@ -57,6 +57,16 @@ fn sync_autojoin(known: &Known) -> pb::SyncAutojoinRequest {
     pb::SyncAutojoinRequest { scope: Some(known.scope()), domains, ..Default::default() }
 }
 
+fn scope_ref(known: &Known) -> pb::ScopeRef {
+    let pb::Scope { r#type, id, .. } = known.scope();
+    pb::ScopeRef { r#type, id }
+}
+
+fn occupy_seats(known: &Known, subject: &str) -> pb::OccupySeatsRequest {
+    let (scope, subjects) = (Some(scope_ref(known)), vec![subject.to_owned()]);
+    pb::OccupySeatsRequest { scope, subjects, ..Default::default() }
+}
+
 fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationGrantRequest {
     let organization_grant = Some(pb::OrganizationGrant {
         requester_organization_id: requester.to_owned(),
@@ -254,10 +264,21 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
 }
 
 fn of_scopes(method: &str, known: &Known) -> (About, Vec<u8>) {
-    let pb::Scope { r#type, id, .. } = known.scope();
+    let scope = Some(scope_ref(known));
     match method {
-        "GetAutojoin" => many(&pb::GetAutojoinRequest { scope: Some(pb::ScopeRef { r#type, id }) }),
+        "GetAutojoin" => many(&pb::GetAutojoinRequest { scope }),
         "SyncAutojoin" => new(&sync_autojoin(known)),
+        "GetScopeSettings" => many(&pb::GetScopeSettingsRequest { scope }),
+        "UpdateScopeSettings" => {
+            let scope_settings = Some(pb::ScopeSettings { scope, seats: Some(37), ..Default::default() });
+            new(&pb::UpdateScopeSettingsRequest { scope_settings, ..Default::default() })
+        }
+        "OccupySeats" => new(&occupy_seats(known, "new")),
+        "VacateSeats" => {
+            let subjects = vec![known.id.clone()];
+            new(&pb::VacateSeatsRequest { scope, subjects, ..Default::default() })
+        }
+        "ListSeats" => many(&pb::ListSeatsRequest { scope, ..Default::default() }),
         _ => panic!("{method} has no request here"),
     }
 }

@@ -19,7 +19,7 @@ pub(super) enum Fault {
     Leave(usize),
 }
 
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 13] = [
     "event INSERT",
     "event UPDATE",
     "invitation INSERT",
@@ -30,6 +30,8 @@ const PLACES: [&str; 11] = [
     "slot INSERT",
     "acceptance INSERT",
     "suppression INSERT",
+    "seat INSERT",
+    "scope_settings UPDATE",
     "follower UPDATE",
 ];
 const SQLITE_WAYS: [&str; 5] = ["abort", "fail", "rollback", "full", "commit"];

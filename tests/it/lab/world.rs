@@ -122,6 +122,7 @@ impl World {
             let store = world.open().await;
             world.stores.push(store);
         }
+        world.begin_to_seat().await;
         world
     }
 
@@ -176,6 +177,7 @@ impl World {
             86..89 => self.expire(fault.as_ref()).await,
             89..90 => self.restart().await,
             90..93 => self.lift(fault.as_ref()).await,
+            93..96 => self.seats(fault.as_ref()).await,
             _ => {
                 let seconds = self.random.pick(&[0, 1, 31, 61, 301]);
                 self.told.note(format!("{seconds} s pass"));

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod organizations;
+mod seats;
 mod suppressions;
 
 use std::time::Duration;
@@ -114,6 +115,7 @@ async fn everything(desk: &mut Desk) {
     second_attempts(desk).await;
     organizations::look_ups(desk).await;
     suppressions::look_ups(desk).await;
+    seats::steps(desk).await;
     api_keys::steps(desk).await;
     pruning(desk).await;
 }

@@ -48,6 +48,11 @@ CREATE INDEX quota_hold_by_end ON quota_hold (open_until);
 CREATE UNIQUE INDEX organization_grant_by_ends ON organization_grant
     ({account:ends}, requester_id, target_id);
 CREATE INDEX organization_grant_by_target ON organization_grant ({account:target}, target_id, id);
+CREATE UNIQUE INDEX scope_settings_by_scope ON scope_settings ({account:scope}, scope_type, scope_id);
+CREATE UNIQUE INDEX seat_by_age ON seat ({account:age}, scope_uid, id);
+CREATE INDEX seat_by_subject ON seat ({account:subject}, subject, scope_uid);
+CREATE INDEX seat_hold_by_scope ON seat_hold ({account:end}, scope_uid, open_until);
+CREATE INDEX seat_hold_by_end ON seat_hold (open_until);
 CREATE UNIQUE INDEX suppression_by_address ON suppression ({account:address}, address_key);
 CREATE UNIQUE INDEX api_key_by_hash ON api_key (hash);
 CREATE UNIQUE INDEX api_key_by_position ON api_key (position);

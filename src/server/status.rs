@@ -15,7 +15,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::violation::Violation;
 use crate::auth::permission::Permission;
-use crate::domain::invitation::refusal::{Refusal, ScopeFull};
+use crate::domain::invitation::refusal::Refusal;
 use crate::domain::kind::Kind;
 use crate::domain::value::rule::FieldRule;
 use crate::domain::value::time::Timestamp;
@@ -25,8 +25,8 @@ pub(crate) use access::{
     api_key_revoked, no_organization_of_person, not_authenticated, not_oneself, organization_access_denied,
     organizations_access_denied, permission_denied, permission_not_given, role_not_grantable, unauthenticated,
 };
-use limit::quota_used_up;
-pub(crate) use limit::{quota_exceeded, rate_limited, too_many_api_keys};
+pub(crate) use limit::{expected_count_exceeded, quota_exceeded, rate_limited, too_many_api_keys};
+use limit::{quota_used_up, scope_full};
 use resource::{about, about_unnamed};
 pub(crate) use resource::{
     address_not_suppressed, api_key_exists, api_key_not_found, event_not_found, named_delivery_not_found,
@@ -243,18 +243,6 @@ impl From<Refusal> for Status {
     }
 }
 
-/// FAILED_PRECONDITION for more seats than a scope has left.
-fn scope_full(full: ScopeFull) -> Status {
-    let ScopeFull { scope_type, scope_id, seats, available } = full;
-    let message = format!(
-        "{available} of the {seats} seats of the scope are left: raise the number with UpdateScopeSettings, or give seats back with \
-         VacateSeats"
-    );
-    let numbers = [("seats", seats.to_string()), ("available", available.to_string())];
-    let [seats, available] = numbers;
-    status(ErrorReason::ScopeFull, &message, [("scope_type", scope_type), ("scope_id", scope_id), seats, available])
-}
-
 /// FAILED_PRECONDITION for an update of an invitation of a kind by the service of another one.
 fn wrong_kind(kind: Kind) -> Status {
     let rpc = match kind {
@@ -283,15 +271,6 @@ pub(crate) fn resume_token_expired(oldest: Timestamp) -> Status {
 pub(crate) fn webhook_endpoint_disabled() -> Status {
     let message = "the webhook endpoint is disabled: update it with `disabled` false first";
     status(ErrorReason::WebhookEndpointDisabled, message, [])
-}
-
-/// FAILED_PRECONDITION for a filter that finds more invitations than the caller expects.
-pub(crate) fn expected_count_exceeded(expected: u64, matching: u64) -> Status {
-    let message = format!(
-        "the filter finds more than {expected} invitations: look at them with validate_only, then send the number that is meant"
-    );
-    let metadata = [("expected_count", expected.to_string()), ("matching_count", matching.to_string())];
-    status(ErrorReason::ExpectedCountExceeded, &message, metadata)
 }
 
 /// ABORTED for a resource with another etag.

@@ -39,10 +39,8 @@ pub const OPEN_INVITATIONS: &str = "open_invitations_per_account";
 pub const PER_INVITER: &str = "invitations_per_inviter_per_day";
 /// The messages with a link to one address in a day, over all accounts.
 pub const PER_RECIPIENT: &str = "mails_per_recipient_per_day";
-
 /// The API keys of an account that are in force.
 pub const API_KEYS: &str = "api_keys_per_account";
-
 /// The key of the count of an account's open invitations.
 pub const OPEN_KEY: &str = "open";
 

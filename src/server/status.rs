@@ -25,7 +25,7 @@ pub(crate) use access::{
     api_key_revoked, no_organization_of_person, not_authenticated, not_oneself, organization_access_denied,
     organizations_access_denied, permission_denied, permission_not_given, role_not_grantable, unauthenticated,
 };
-pub(crate) use limit::{quota_exceeded, rate_limited, too_many_api_keys};
+pub(crate) use limit::{expected_count_exceeded, quota_exceeded, rate_limited, too_many_api_keys};
 use limit::{quota_used_up, scope_full};
 use resource::{about, about_unnamed, wrong_kind};
 pub(crate) use resource::{
@@ -258,15 +258,6 @@ pub(crate) fn resume_token_expired(oldest: Timestamp) -> Status {
 pub(crate) fn webhook_endpoint_disabled() -> Status {
     let message = "the webhook endpoint is disabled: update it with `disabled` false first";
     status(ErrorReason::WebhookEndpointDisabled, message, [])
-}
-
-/// FAILED_PRECONDITION for a filter that finds more invitations than the caller expects.
-pub(crate) fn expected_count_exceeded(expected: u64, matching: u64) -> Status {
-    let message = format!(
-        "the filter finds more than {expected} invitations: look at them with validate_only, then send the number that is meant"
-    );
-    let metadata = [("expected_count", expected.to_string()), ("matching_count", matching.to_string())];
-    status(ErrorReason::ExpectedCountExceeded, &message, metadata)
 }
 
 /// ABORTED for a resource with another etag.

@@ -53,7 +53,7 @@ pub struct HoldChange {
     pub after: Option<SeatHold>,
 }
 
-/// What is added to the counts of a scope, with the conditions under which it may be.
+/// An addition to the counts of a scope, with the conditions under which it may be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// The scope's settings.
@@ -165,7 +165,7 @@ pub(in crate::domain) fn charge(loaded: &Loaded, command: &Command, changes: &mu
         if charge.occupied > 0 {
             charge.most_occupied = limit;
         }
-        // What gives back as much as it takes always fits.
+        // A command that gives back as much as it takes always fits.
         if charge.occupied + charge.held > 0 {
             charge.most = limit + scope.lapsed;
         }
@@ -188,7 +188,7 @@ fn charge_hold(loaded: &Loaded, command: &Command, change: &Change, seats: &mut 
         Change::Create(invitation) => (invitation, None),
         Change::Update { invitation, .. } => {
             let before = loaded.invitation(command.account(), invitation.id).ok();
-            // What leaves the revision alone has no guard, and changes no use either.
+            // A change that leaves the revision alone has no guard, and changes no use either.
             if before.is_none_or(|before| before.revision == invitation.revision) {
                 return;
             }

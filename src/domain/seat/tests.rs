@@ -1,4 +1,4 @@
-//! Who takes a seat, who needs none, what open invitations hold, and what a save has to check.
+//! The seats that commands take, hold and give back, and the limits that a save has to check.
 
 use uuid::Uuid;
 
@@ -127,7 +127,7 @@ fn open_invitation_holds_the_uses_that_it_has_left() {
 }
 
 #[test]
-fn accept_by_a_reserved_seat_needs_a_seat_after_the_number_was_lowered() {
+fn reserved_seat_is_no_seat_after_the_number_was_lowered() {
     let mut open = invitation(0, Some(1));
     open.facts.expire_at = Some(minutes(60));
     for (number, fits) in [(2, true), (1, false)] {

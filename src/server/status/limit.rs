@@ -69,3 +69,12 @@ pub(super) fn scope_full(full: ScopeFull) -> Status {
     let [seats, available] = numbers;
     status(ErrorReason::ScopeFull, &message, [("scope_type", scope_type), ("scope_id", scope_id), seats, available])
 }
+
+/// FAILED_PRECONDITION for a filter that finds more invitations than the caller expects.
+pub(crate) fn expected_count_exceeded(expected: u64, matching: u64) -> Status {
+    let message = format!(
+        "the filter finds more than {expected} invitations: look at them with validate_only, then send the number that is meant"
+    );
+    let metadata = [("expected_count", expected.to_string()), ("matching_count", matching.to_string())];
+    status(ErrorReason::ExpectedCountExceeded, &message, metadata)
+}

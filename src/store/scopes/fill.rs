@@ -161,8 +161,11 @@ async fn hold_open(
     );
     let values = place(key).into_iter().chain([scope.into(), now.into()]);
     db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-    let sql = "UPDATE scope_settings SET held = (SELECT coalesce(sum(h.uses), 0) FROM seat_hold h
-            WHERE h.account_id = $1 AND h.scope_uid = $2) WHERE account_id = $1 AND id = $2";
+    let sql = format!(
+        "UPDATE scope_settings SET held = (SELECT coalesce(sum(h.uses), 0) FROM seat_hold h
+            WHERE {} AND h.scope_uid = $2) WHERE account_id = $1 AND id = $2",
+        by_index(backend, "end", "h", "$1")
+    );
     let values: [Value; 2] = [key.account.as_str().into(), scope.into()];
     db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     Ok(())

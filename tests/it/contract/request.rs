@@ -13,8 +13,10 @@ use crate::support::build::{generals, guests, messages};
 use crate::support::service::Service;
 
 mod known;
+mod scopes;
 
 pub(crate) use known::{Known, known};
+use scopes::{occupy_seats, of_scopes, sync_autojoin};
 
 /// The number of resources that an RPC is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,21 +52,6 @@ pub(crate) fn new_general(known: &Known, whom: &str) -> pb::CreateInvitationRequ
         inviter: Some(pb::Inviter { user_id: known.id.clone(), ..Default::default() }),
         ..Default::default()
     })
-}
-
-fn sync_autojoin(known: &Known) -> pb::SyncAutojoinRequest {
-    let domains = vec!["example.org".to_owned()];
-    pb::SyncAutojoinRequest { scope: Some(known.scope()), domains, ..Default::default() }
-}
-
-fn scope_ref(known: &Known) -> pb::ScopeRef {
-    let pb::Scope { r#type, id, .. } = known.scope();
-    pb::ScopeRef { r#type, id }
-}
-
-fn occupy_seats(known: &Known, subject: &str) -> pb::OccupySeatsRequest {
-    let (scope, subjects) = (Some(scope_ref(known)), vec![subject.to_owned()]);
-    pb::OccupySeatsRequest { scope, subjects, ..Default::default() }
 }
 
 fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationGrantRequest {
@@ -259,26 +246,6 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
             action: pb::InternalInvitationAction::Accepted.into(),
             ..Default::default()
         }),
-        _ => panic!("{method} has no request here"),
-    }
-}
-
-fn of_scopes(method: &str, known: &Known) -> (About, Vec<u8>) {
-    let scope = Some(scope_ref(known));
-    match method {
-        "GetAutojoin" => many(&pb::GetAutojoinRequest { scope }),
-        "SyncAutojoin" => new(&sync_autojoin(known)),
-        "GetScopeSettings" => many(&pb::GetScopeSettingsRequest { scope }),
-        "UpdateScopeSettings" => {
-            let scope_settings = Some(pb::ScopeSettings { scope, seats: Some(37), ..Default::default() });
-            new(&pb::UpdateScopeSettingsRequest { scope_settings, ..Default::default() })
-        }
-        "OccupySeats" => new(&occupy_seats(known, "new")),
-        "VacateSeats" => {
-            let subjects = vec![known.id.clone()];
-            new(&pb::VacateSeatsRequest { scope, subjects, ..Default::default() })
-        }
-        "ListSeats" => many(&pb::ListSeatsRequest { scope, ..Default::default() }),
         _ => panic!("{method} has no request here"),
     }
 }

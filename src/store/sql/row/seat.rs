@@ -19,7 +19,7 @@ pub(in crate::store) struct ScopeRows {
     settings: scope_settings::Model,
     /// The seats of holds whose time is over.
     lapsed: i64,
-    /// What the invitation holds that the settings are read with.
+    /// The hold of the invitation that the settings are read with.
     hold: Option<seat_hold::Model>,
 }
 

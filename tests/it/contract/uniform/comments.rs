@@ -26,7 +26,7 @@ pub(super) const RULES: &[Rule] = &[
         name: "services",
         check: services,
         planted: &[(
-            |files| reword(files, "Start here: SyncAutojoin with", "Decides."),
+            |files| reword(files, "Start here: UpdateScopeSettings with", "Decides."),
             "ScopeService does not say where to start",
         )],
     },

@@ -106,7 +106,7 @@ async fn settings_change_by_mask_and_etag(database: TestDatabase) {
     refused(update(&service, set(again, &[])).await, Code::Aborted, "ETAG_MISMATCH");
     let same = update(&service, seats(37)).await.unwrap();
     assert_eq!(same, changed, "the same settings are no change");
-    // Who takes a seat does not change the etag, or nobody could ever update a busy scope.
+    // An accept does not change the etag, or nobody could ever update a busy scope.
     let link = link(&service).await;
     accept(&service, &link.invitation_token, "ann").await.unwrap();
     let busy = get(&service).await;

@@ -200,7 +200,7 @@ impl From<Refusal> for Status {
                 "recipients",
                 "the invitation has had as many recipients as it can have, removed ones included: create another invitation",
             ),
-            Refusal::WrongKind(kind) => wrong_kind(kind),
+            Refusal::WrongKind(kind) => resource::wrong_kind(kind),
             Refusal::MaxUsesBelowUseCount(use_count) => {
                 let message = format!(
                     "the invitation has been accepted {use_count} times, more often than the new max_uses: send at least that \
@@ -239,19 +239,6 @@ impl From<Refusal> for Status {
             }
         }
     }
-}
-
-/// FAILED_PRECONDITION for an update of an invitation of a kind by the service of another one.
-fn wrong_kind(kind: Kind) -> Status {
-    let rpc = match kind {
-        Kind::Connection => "ConnectionInvitationService/UpdateConnectionInvitation",
-        Kind::User => "UserInvitationService/UpdateUserInvitation",
-        Kind::Guest => "GuestInvitationService/UpdateGuestInvitation",
-        Kind::General => "InvitationService/UpdateInvitation",
-    };
-    let rpc = format!("{}.{rpc}", crate::pb::PACKAGE);
-    let message = format!("the invitation is of another kind: update it with {rpc}");
-    status(ErrorReason::WrongKind, &message, [("rpc", rpc.clone())])
 }
 
 /// FAILED_PRECONDITION for a request_id that another request has had.

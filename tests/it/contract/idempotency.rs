@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use tonic::{Code, Request, Status};
 
 use super::raw::{Input, Rpc};
-use super::request::{About, Known, call, new_general};
+use super::request::{About, Known, call, new_general, new_user};
 use super::{raw, request};
 use crate::rpc::redemption::keys;
 use crate::support::build::guests::{HOST, OTHER_HOST, add};
@@ -113,6 +113,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "InvitationService/CreateInvitation" => ("invitation.scope.id", "other"),
         "InvitationService/AcceptInvitations" => ("entries.name", known.guest.as_str()),
         "InvitationService/RevokeInvitations" => ("filter.scope.id", "other"),
+        "InvitationService/ReassignInvitations" => ("to.display_name", "Other"),
         "InvitationService/SyncInternalInvitation" => ("widget_configuration_id", "other"),
         "ScopeService/SyncAutojoin" => ("domains", "other.example.org"),
         "PrivacyService/EraseRecipient" => ("email", "other@example.org"),
@@ -123,6 +124,10 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "InvitationService/BatchCreateInvitations" => {
             let requests = vec![new_general(known, "other")];
             return pb::BatchCreateInvitationsRequest { requests, ..Default::default() }.encode_to_vec();
+        }
+        "UserInvitationService/BatchCreateUserInvitations" => {
+            let requests = vec![new_user(known, "other")];
+            return pb::BatchCreateUserInvitationsRequest { requests, ..Default::default() }.encode_to_vec();
         }
         _ => panic!("{path} has no other body here"),
     };

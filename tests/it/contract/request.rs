@@ -12,8 +12,10 @@ use crate::support::build::guests::GUEST;
 use crate::support::build::{generals, guests, messages};
 use crate::support::service::Service;
 
+mod each;
 mod known;
 
+pub(crate) use each::each;
 pub(crate) use known::{Known, known};
 
 /// The number of resources that an RPC is about.
@@ -34,7 +36,7 @@ pub(crate) enum About {
 /// The connection that the acceptor of a known invitation made.
 const CREATED: &str = "01920000-0000-7000-8000-00000000cafe";
 
-fn new_user(known: &Known, who: &str) -> pb::CreateUserInvitationRequest {
+pub(crate) fn new_user(known: &Known, who: &str) -> pb::CreateUserInvitationRequest {
     let user_invitation = Some(pb::UserInvitation {
         invited_email: known.email(who),
         inviter: Some(pb::Inviter { display_name: "Ann".to_owned(), ..Default::default() }),
@@ -149,6 +151,10 @@ fn of_users(method: &str, known: &Known) -> (About, Vec<u8>) {
     let name = known.user.clone();
     match method {
         "CreateUserInvitation" => new(&new_user(known, "somebody")),
+        "BatchCreateUserInvitations" => {
+            let requests = vec![new_user(known, "somebody")];
+            new(&pb::BatchCreateUserInvitationsRequest { requests, atomic: true, ..Default::default() })
+        }
         "GetUserInvitation" => one(&pb::GetUserInvitationRequest { name }),
         "ListUserInvitations" => {
             many(&pb::ListUserInvitationsRequest { invited_email: known.email("user"), ..Default::default() })
@@ -242,6 +248,11 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
             let filter = Some(pb::InvitationFilter { scope, ..Default::default() });
             many(&pb::RevokeInvitationsRequest { filter, ..Default::default() })
         }
+        "ReassignInvitations" => {
+            let to = pb::Inviter { user_id: "u-2".to_owned(), display_name: "Ann".to_owned(), ..Default::default() };
+            let (from_user_id, to) = (known.id.clone(), Some(to));
+            many(&pb::ReassignInvitationsRequest { from_user_id, to, ..Default::default() })
+        }
         "ResendInvitation" => one(&pb::ResendInvitationRequest { name, ..Default::default() }),
         "SyncInternalInvitation" => one(&pb::SyncInternalInvitationRequest {
             inviter_user_id: known.id.clone(),
@@ -260,27 +271,6 @@ fn of_scopes(method: &str, known: &Known) -> (About, Vec<u8>) {
         "SyncAutojoin" => new(&sync_autojoin(known)),
         _ => panic!("{method} has no request here"),
     }
-}
-
-/// The results of an answer about several things, each without the name it is of.
-pub(crate) fn each(path: &str, answer: &[u8]) -> Vec<Result<pb::Invitation, Box<pb::BatchError>>> {
-    use pb::accept_invitations_result::Result as Accepted;
-    use pb::decline_invitations_result::Result as Declined;
-    if path.ends_with("/AcceptInvitations") {
-        let answer = pb::AcceptInvitationsResponse::decode(answer).unwrap();
-        let result = |one: pb::AcceptInvitationsResult| match one.result.unwrap() {
-            Accepted::Acceptance(_) => Ok(one.invitation.unwrap()),
-            Accepted::Error(error) => Err(Box::new(error)),
-        };
-        return answer.results.into_iter().map(result).collect();
-    }
-    assert!(path.ends_with("/DeclineInvitations"), "{path} has no results here");
-    let answer = pb::DeclineInvitationsResponse::decode(answer).unwrap();
-    let result = |one: pb::DeclineInvitationsResult| match one.result.unwrap() {
-        Declined::Invitation(invitation) => Ok(invitation),
-        Declined::Error(error) => Err(Box::new(error)),
-    };
-    answer.results.into_iter().map(result).collect()
 }
 
 fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {

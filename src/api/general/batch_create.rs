@@ -44,7 +44,7 @@ pub(in crate::api) trait BatchCreate: Write {
     fn to_create(api: &Api, call: &Call, violations: &mut Violations, entry: &Self::Entry) -> Option<CreateInvitation>;
 
     /// Returns the answer that has a result for each entry.
-    fn response(results: impl Iterator<Item = Result<Self::Invitation, pb::BatchError>>) -> Self::Response;
+    fn response(results: impl Iterator<Item = Result<Self::Invitation, Box<pb::BatchError>>>) -> Self::Response;
 }
 
 /// Runs a batch.
@@ -91,7 +91,7 @@ pub(in crate::api) async fn batch_create<T: BatchCreate>(
     let mut fit = Fit::default();
     let results = results.into_iter().map(|result| {
         let shown = result.and_then(|executed| api.executed::<T::Invitation>(call, &executed));
-        shown.map(|invitation| fit.show(invitation)).map_err(|status| entry_error(&status))
+        shown.map(|invitation| fit.show(invitation)).map_err(|status| Box::new(entry_error(&status)))
     });
     Ok(T::response(results))
 }
@@ -183,9 +183,10 @@ impl BatchCreate for pb::BatchCreateInvitationsRequest {
         to_create(violations, entry, api.general_ttl)
     }
 
-    fn response(results: impl Iterator<Item = Result<pb::Invitation, pb::BatchError>>) -> Self::Response {
+    fn response(results: impl Iterator<Item = Result<pb::Invitation, Box<pb::BatchError>>>) -> Self::Response {
         use pb::batch_create_invitations_result::Result as Outcome;
-        let outcome = |result: Result<_, _>| result.map_or_else(Outcome::Error, Outcome::Invitation);
+        let outcome =
+            |result: Result<_, Box<_>>| result.map_or_else(|error| Outcome::Error(*error), Outcome::Invitation);
         let result = |result| pb::BatchCreateInvitationsResult { result: Some(outcome(result)) };
         pb::BatchCreateInvitationsResponse { results: results.map(result).collect() }
     }
@@ -208,9 +209,10 @@ impl BatchCreate for pb::BatchCreateUserInvitationsRequest {
         user::parse::to_create(violations, &call.caller, entry)
     }
 
-    fn response(results: impl Iterator<Item = Result<pb::UserInvitation, pb::BatchError>>) -> Self::Response {
+    fn response(results: impl Iterator<Item = Result<pb::UserInvitation, Box<pb::BatchError>>>) -> Self::Response {
         use pb::batch_create_user_invitations_result::Result as Outcome;
-        let outcome = |result: Result<_, _>| result.map_or_else(Outcome::Error, Outcome::UserInvitation);
+        let outcome =
+            |result: Result<_, Box<_>>| result.map_or_else(|error| Outcome::Error(*error), Outcome::UserInvitation);
         let result = |result| pb::BatchCreateUserInvitationsResult { result: Some(outcome(result)) };
         pb::BatchCreateUserInvitationsResponse { results: results.map(result).collect() }
     }

@@ -336,7 +336,8 @@ fn of_webhooks(method: &str, known: &Known) -> (About, Vec<u8>) {
         "TestWebhookEndpoint" => one(&pb::TestWebhookEndpointRequest { name }),
         "GetWebhookAttempt" => one(&pb::GetWebhookAttemptRequest { name: known.attempt.clone() }),
         "RedeliverWebhookEvents" => {
-            one(&pb::RedeliverWebhookEventsRequest { name, start_time: messages::at(-3_600), ..Default::default() })
+            let time = Some(pb::TimeRange { start_time: messages::at(-3_600), end_time: None });
+            one(&pb::RedeliverWebhookEventsRequest { name, time, ..Default::default() })
         }
         _ => panic!("{method} has no request here"),
     }

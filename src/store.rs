@@ -34,7 +34,7 @@ pub use api_keys::{ApiKeyChanged, ApiKeyCreated, ApiKeyName, ApiKeyQuery};
 pub use backup::{BackupError, back_up};
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
-pub use events::resume::KeptEvents;
+pub use events::resume::{KeptEvents, PositionRange};
 #[doc(hidden)]
 pub use executor::measured;
 pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
@@ -46,6 +46,9 @@ pub(crate) use queue::last_served;
 pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Topicality};
 pub use read::acceptances::AcceptanceQuery;
 use read::acceptances::HostedAcceptance;
+pub use read::account::{
+    AccountAcceptances, AccountDeliveries, AccountEvents, AccountPage, AccountRecipients, AccountRows, ListedDelivery,
+};
 pub use read::events::EventQuery;
 pub use read::invitations::{Listed, ListedName};
 use read::points::Points;

@@ -1,7 +1,8 @@
 //! `InvitationService`: invitations of every kind in one message.
 
 pub(super) mod accept_invitations;
-pub(super) mod batch_create_invitations;
+pub(super) mod acceptances;
+pub(super) mod batch_create;
 pub(super) mod batch_get_invitations;
 pub(super) mod convert;
 pub(super) mod convert_invitation;
@@ -12,8 +13,8 @@ pub(super) mod fit;
 pub(super) mod parse;
 pub(super) mod recipients;
 pub(super) mod redeemable;
-pub(super) mod revoke_invitations;
 pub(super) mod seen_by_person;
+mod sweep;
 pub(super) mod sync_internal_invitation;
 pub(super) mod view;
 
@@ -21,34 +22,30 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::convert::acceptance::acceptance;
-use super::execute::{Api, Call, note_invitation};
+use super::execute::{Api, Call};
 use super::parse::filter;
 use super::parse::invitation_filter::{invitation_filter, targets_in, view};
 use super::parse::page;
 use super::parse::resend::Resend;
 use super::parse::update::Update;
 use super::requests::Named;
-use super::resource::{InvitationName, parse_acceptance};
 use crate::domain::command::{Action, RevokeInvitation};
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::acceptance::Subject;
-use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::rule::FieldRule;
-use crate::domain::value::text;
 use crate::pb;
 use crate::pb::invitation_service_server::InvitationService;
-use crate::server::status;
-use crate::store::{AcceptanceQuery, Cursor, InvitationQuery, Page, Read};
+use crate::store::{Cursor, InvitationQuery, Page, Read};
 use accept_invitations::accept_invitations;
-use batch_create_invitations::batch_create_invitations;
+use acceptances::{get_acceptance, list_acceptances};
+use batch_create::batch_create;
 use batch_get_invitations::batch_get_invitations;
 use decline_invitations::decline_invitations;
 use parse::to_create;
 use recipients::{get_recipient, list_recipients};
 use redeemable::redeemable;
-use revoke_invitations::revoke_invitations;
 use seen_by_person::sent;
+use sweep::reassign_invitations::reassign_invitations;
+use sweep::revoke_invitations::revoke_invitations;
 use sync_internal_invitation::sync_internal_invitation;
 
 /// Serves `InvitationService`.
@@ -81,7 +78,7 @@ impl InvitationService for Invitations {
         request: Request<pb::BatchCreateInvitationsRequest>,
     ) -> Result<Response<pb::BatchCreateInvitationsResponse>, Status> {
         let (call, message, violations) = Call::of(request)?;
-        batch_create_invitations(&self.0, &call, &message, violations).await.map(Response::new)
+        batch_create(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn batch_get_invitations(
@@ -96,38 +93,16 @@ impl InvitationService for Invitations {
         &self,
         request: Request<pb::GetAcceptanceRequest>,
     ) -> Result<Response<pb::Acceptance>, Status> {
-        let (call, message, mut violations) = Call::of(request)?;
-        let name = violations.required("name", &message.name, parse_acceptance);
-        let (invitation, id) = violations.finish(name)?;
-        let not_found = || Status::from(Refusal::AcceptanceNotFound(invitation, id));
-        let reach = self.0.reach(&call).await?;
-        let found = self.0.find_lagging(Option::is_some, |reads| reads.get_acceptance(&reach, invitation, id)).await?;
-        let found = found.ok_or_else(not_found)?;
-        note_invitation(invitation);
-        Ok(Response::new(acceptance(&found)))
+        let (call, message, violations) = Call::of(request)?;
+        get_acceptance(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn list_acceptances(
         &self,
         request: Request<pb::ListAcceptancesRequest>,
     ) -> Result<Response<pb::ListAcceptancesResponse>, Status> {
-        let (call, message, mut violations) = Call::of(request)?;
-        let asked = page::asked(&self.0, &call, &message, "accept_time", &mut violations);
-        let parent = violations.required("parent", &message.parent, InvitationName::parse);
-        let subject = violations.optional("subject", &message.subject, text::opaque_id).map(Subject);
-        // Every acceptance there is has the one state that can be asked for.
-        filter::acceptance_states(&mut violations, &message.states);
-        let (invitation, kind) = violations.finish(parent)?.id_and_kind();
-        let reach = self.0.reach(&call).await?;
-        let (size, limit) = (asked.size, asked.limit());
-        let of_invitation = AcceptanceQuery::of(invitation, limit);
-        let query = AcceptanceQuery { kind, subject, ascending: asked.ascending, after: asked.after, ..of_invitation };
-        let found = self.0.find_lagging(Option::is_some, |reads| reads.list_acceptances(&reach, &query)).await?;
-        let rows = found.ok_or_else(status::not_found)?;
-        note_invitation(invitation);
-        let (context, show) = ((self.0.as_ref(), &call, &message), |row: &_| Ok(acceptance(row)));
-        let (acceptances, next_page_token) = page::show(context, (&rows, None), size, Cursor::of_acceptance, show)?;
-        Ok(Response::new(pb::ListAcceptancesResponse { acceptances, next_page_token }))
+        let (call, message, violations) = Call::of(request)?;
+        list_acceptances(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn get_recipient(
@@ -225,6 +200,14 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::RevokeInvitationsResponse>, Status> {
         let (call, message, violations) = Call::of(request)?;
         revoke_invitations(&self.0, &call, &message, violations).await.map(Response::new)
+    }
+
+    async fn reassign_invitations(
+        &self,
+        request: Request<pb::ReassignInvitationsRequest>,
+    ) -> Result<Response<pb::ReassignInvitationsResponse>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        reassign_invitations(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn resend_invitation(

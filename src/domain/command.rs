@@ -7,6 +7,7 @@ mod delete;
 mod erase_recipient;
 mod expire;
 mod read_sets;
+mod reassign;
 mod record_created_connection;
 mod record_engagement;
 mod report_delivery;
@@ -44,6 +45,7 @@ pub use decline::{DeclineInvitation, is_declinable};
 pub use delete::DeleteInvitation;
 pub use erase_recipient::EraseRecipient;
 pub use expire::ExpireInvitation;
+pub use reassign::ReassignInvitation;
 pub use record_created_connection::RecordCreatedConnection;
 pub use record_engagement::RecordEngagement;
 pub use report_delivery::ReportDelivery;
@@ -93,6 +95,8 @@ pub enum Action {
     RecordCreatedConnection(RecordCreatedConnection),
     /// Updates the fields and the recipients of an invitation.
     Update(Box<UpdateInvitation>),
+    /// Gives another inviter to an open invitation.
+    Reassign(Box<ReassignInvitation>),
     /// Hides a user invitation from its own service.
     Delete(DeleteInvitation),
     /// Sets the domains whose addresses join a scope by themselves.
@@ -120,6 +124,7 @@ impl Action {
             | Self::VerifyEmail(_)
             | Self::RecordCreatedConnection(_)
             | Self::Update(_)
+            | Self::Reassign(_)
             | Self::Delete(_)
             | Self::SyncAutojoin(_)
             | Self::SettleDelivery(_)
@@ -207,6 +212,7 @@ impl Command {
             Action::VerifyEmail(verify) => verify,
             Action::RecordCreatedConnection(record) => record,
             Action::Update(update) => update.as_ref(),
+            Action::Reassign(reassign) => reassign.as_ref(),
             Action::Delete(delete) => delete,
             Action::SyncAutojoin(sync) => sync.as_ref(),
             Action::SettleDelivery(settle) => settle,
@@ -236,6 +242,7 @@ impl Command {
             | Action::VerifyEmail(_)
             | Action::RecordCreatedConnection(_)
             | Action::Update(_)
+            | Action::Reassign(_)
             | Action::Delete(_)
             | Action::SyncAutojoin(_)
             | Action::SettleDelivery(_)

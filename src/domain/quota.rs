@@ -6,6 +6,7 @@
 //! An open invitation holds a part of its account's quota until a moment, its expiry. What it holds goes back when it ends, and
 //! does not count from that moment on, whether or not anything has noticed.
 
+mod inviter;
 mod recipient;
 mod suppressed;
 #[cfg(test)]
@@ -258,7 +259,7 @@ impl Quotas {
             charge_open(limit, loaded, (command, changes), &mut quotas)?;
         }
         if let Some(limit) = self.per_inviter {
-            charge_inviter(limit, loaded, (command, changes), &mut quotas)?;
+            inviter::charge(limit, loaded, (command, changes), &mut quotas)?;
         }
         if let Some((rule, about)) = self.suppressions.as_ref().zip(changes.about()) {
             quotas.suppressed = rule.suppressed(loaded, about, changes);
@@ -348,35 +349,6 @@ fn charge_open(
     let most = if net > 0 { i64::from(limit) + lapsed } else { i64::MAX };
     if net != 0 {
         quotas.additions.push(Addition { key, period, net, by_holds: true, most });
-    }
-    Ok(())
-}
-
-fn charge_inviter(
-    limit: u32,
-    loaded: &Loaded,
-    (command, changes): (&Command, &Changes),
-    quotas: &mut QuotaChanges,
-) -> Result<(), Refusal> {
-    let (net, inviting) = match changes.invitations.first() {
-        // A sync of an auto-join invites nobody.
-        Some(Change::Create(created)) if command.rules().create().is_some() => {
-            (i64::from(invitees(created.recipients.len())), created)
-        }
-        Some(Change::Update { invitation, .. }) => {
-            let Ok(before) = loaded.invitation(command.account(), invitation.id) else { return Ok(()) };
-            // Nobody is ever taken off the list of all recipients.
-            let added = invitation.recipients.len().saturating_sub(before.recipients.len());
-            (i64::try_from(added).unwrap_or(i64::MAX), before.as_ref())
-        }
-        Some(Change::Create(_)) | None => return Ok(()),
-    };
-    if net > 0 {
-        let key = inviter_key(command.account(), &inviting.details, &command.actor);
-        let period = day_of(loaded.now);
-        let wait = period.later(DAY).since(loaded.now);
-        check(PER_INVITER, limit, (loaded.quota(&key, period).used, net), Some(wait))?;
-        quotas.additions.push(Addition { key, period, net, by_holds: false, most: limit.into() });
     }
     Ok(())
 }

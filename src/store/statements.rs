@@ -15,6 +15,7 @@ use super::organization_grants;
 use super::queue::backlog::{backlog_sql, follower_lags_sql};
 use super::queue::{OUTBOX, WEBHOOK_MESSAGES};
 use super::read::acceptances::HostedAcceptance;
+use super::read::account;
 use super::read::points::PointSql;
 use super::read::rows::Lookup;
 use super::sql::entity::{outbox, webhook_message};
@@ -171,10 +172,11 @@ type Subject = (&'static str, fn(DbBackend) -> Texts);
 const COUNT: &str = "count the messages that wait";
 
 /// The subjects of the snapshots, and the statements of each.
-const SUBJECTS: [Subject; 8] = [
+const SUBJECTS: [Subject; 9] = [
     ("load", load_texts),
     ("points", point_texts),
     ("rows", row_texts),
+    ("account", account::texts),
     ("save", save_texts),
     ("claims", claim_texts),
     ("tries", try_texts),

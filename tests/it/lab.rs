@@ -9,6 +9,7 @@ mod calls;
 mod commands;
 mod explain;
 mod faults;
+mod lists;
 mod model;
 mod random;
 mod rows;

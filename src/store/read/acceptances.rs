@@ -13,11 +13,11 @@ use crate::domain::invitation::acceptance::{Acceptance, Subject};
 use crate::domain::kind::Kind;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
-use crate::store::Reads;
 use crate::store::sql::entity::acceptance::{Column, Entity, Model};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::row_from;
 use crate::store::sql::rows_param::json_object;
+use crate::store::{Reads, TimeRange};
 
 /// The filters of a list of acceptances.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct AcceptanceQuery {
     pub kind: Option<Kind>,
     /// Only the acceptance by this subject.
     pub subject: Option<Subject>,
+    /// Only acceptances of this span.
+    pub accepted: TimeRange,
     /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
     /// The most rows.
@@ -39,7 +41,8 @@ pub struct AcceptanceQuery {
 impl AcceptanceQuery {
     /// Returns the query for all acceptances of an invitation, the newest first.
     pub fn of(invitation: InvitationId, limit: u64) -> Self {
-        Self { invitation, kind: None, subject: None, ascending: false, limit, after: None }
+        let (kind, subject, accepted, ascending, after) = (None, None, TimeRange::default(), false, None);
+        Self { invitation, kind, subject, accepted, ascending, limit, after }
     }
 }
 
@@ -106,6 +109,8 @@ impl Reads {
             .filter(Column::InvitationId.eq(query.invitation.0))
             .apply_if(query.subject.as_ref(), |page, subject| page.filter(Column::Subject.eq(&subject.0)))
             .apply_if(query.after.as_ref(), |page, cursor| page.filter(behind(Column::Id, cursor.id, query.ascending)))
+            .apply_if(query.accepted.start, |page, start| page.filter(Column::AcceptedAt.gte(start.micros())))
+            .apply_if(query.accepted.end, |page, end| page.filter(Column::AcceptedAt.lt(end.micros())))
             .order_by(Column::Id, order(query.ascending))
             .limit(query.limit);
         let select = page_of_owner(owner, page, (Column::Id, order(query.ascending)));

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use tonic::{Code, Request, Status};
 
 use super::raw::{Input, Rpc};
-use super::request::{About, Known, call, new_general};
+use super::request::{About, Known, call, new_general, new_user};
 use super::{raw, request};
 use crate::rpc::redemption::keys;
 use crate::support::build::guests::{HOST, OTHER_HOST, add};
@@ -115,6 +115,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "InvitationService/CreateInvitation" => ("invitation.scope.id", "other"),
         "InvitationService/AcceptInvitations" => ("entries.name", known.guest.as_str()),
         "InvitationService/RevokeInvitations" => ("filter.scope.id", "other"),
+        "InvitationService/ReassignInvitations" => ("to.display_name", "Other"),
         "InvitationService/SyncInternalInvitation" => ("widget_configuration_id", "other"),
         "ScopeService/SyncAutojoin" => ("domains", "other.example.org"),
         "ScopeService/UpdateScopeSettings" => ("scope_settings.scope.id", "other"),
@@ -127,6 +128,10 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "InvitationService/BatchCreateInvitations" => {
             let requests = vec![new_general(known, "other")];
             return pb::BatchCreateInvitationsRequest { requests, ..Default::default() }.encode_to_vec();
+        }
+        "UserInvitationService/BatchCreateUserInvitations" => {
+            let requests = vec![new_user(known, "other")];
+            return pb::BatchCreateUserInvitationsRequest { requests, ..Default::default() }.encode_to_vec();
         }
         _ => panic!("{path} has no other body here"),
     };

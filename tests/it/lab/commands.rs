@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use invitation_service::domain::command::{
     AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry,
-    ExpiryTime, MapUpdate, OnConflict, RecordCreatedConnection, ReportDelivery, Request, SettleDelivery, Target,
-    UpdateInvitation, UpdatedFields, VerifyEmail,
+    ExpiryTime, MapUpdate, OnConflict, ReassignInvitation, RecordCreatedConnection, ReportDelivery, Request,
+    SettleDelivery, Target, UpdateInvitation, UpdatedFields, VerifyEmail,
 };
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
 use invitation_service::domain::invitation::acceptance::Acceptor;
@@ -14,6 +14,7 @@ use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::Kind;
 use invitation_service::domain::kind::connection::NewConnection;
 use invitation_service::domain::kind::guest::system_subject;
+use invitation_service::domain::kind::shared::Inviter;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::BodyDigest;
 use invitation_service::domain::secret::verification::EmailProof;
@@ -131,6 +132,10 @@ impl Chooser<'_> {
         if create.expiry.is_some() || self.random.chance(30) {
             create.expiry = after(self.random.pick(&SPANS));
         }
+        if self.random.chance(30) {
+            let user_id = self.random.pick(&PEOPLE).to_owned();
+            create.details.shared_mut().inviter = Some(Inviter { user_id, ..Inviter::default() });
+        }
         if self.random.chance(20) {
             create.labels.insert("team".to_owned(), self.random.pick(&PEOPLE).to_owned());
         }
@@ -166,7 +171,8 @@ impl Chooser<'_> {
                 let kinds = [EngagementType::View, EngagementType::Click, EngagementType::Unfurl];
                 ("Record", record(about, self.random.pick(&kinds)))
             }
-            62..67 => ("Update", self.update(about)),
+            62..66 => ("Update", self.update(about)),
+            66 => ("Reassign", self.reassign(about)),
             67..70 => ("Delete", Action::Delete(DeleteInvitation { target: self.target(about) })),
             70..75 => {
                 let domains = ["example.org", "example.com", "example.net"];
@@ -206,6 +212,16 @@ impl Chooser<'_> {
         let mails_added = self.random.chance(60);
         let target = self.target(about);
         Action::Update(Box::new(UpdateInvitation { target, fields, added, removed, mails_added, ..updating(about) }))
+    }
+
+    /// Gives the invitation to another inviter, if it still has the one that it has in the model.
+    fn reassign(&mut self, about: &Invitation) -> Action {
+        let inviter = about.details.shared().inviter.as_ref();
+        let from = inviter.map(|inviter| inviter.user_id.clone()).filter(|_| self.random.chance(80));
+        let from = from.unwrap_or_else(|| self.random.pick(&PEOPLE).to_owned());
+        let to = Inviter { user_id: self.random.pick(&PEOPLE).to_owned(), ..Inviter::default() };
+        let target = self.target(about);
+        Action::Reassign(Box::new(ReassignInvitation { target, from, to }))
     }
 
     fn target(&mut self, about: &Invitation) -> Target {

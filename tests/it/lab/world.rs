@@ -203,6 +203,7 @@ impl World {
             self.follow().await;
         }
         self.compare().await;
+        self.compare_lists().await;
         for store in std::mem::take(&mut self.stores) {
             store.close().await;
         }

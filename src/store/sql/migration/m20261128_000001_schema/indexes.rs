@@ -25,6 +25,7 @@ CREATE UNIQUE INDEX acceptance_by_subject ON acceptance ({account:subject}, invi
 CREATE UNIQUE INDEX acceptance_by_connection ON acceptance ({account:connection}, created_connection_id, invitation_id)
     WHERE created_connection_id IS NOT NULL;
 CREATE INDEX acceptance_by_email ON acceptance ({account:email}, email_key, id) WHERE email_key IS NOT NULL;
+CREATE INDEX acceptance_by_age ON acceptance ({account:age}, id);
 CREATE INDEX request_by_age ON request (created_at);
 CREATE UNIQUE INDEX event_by_id ON event ({account:id}, id);
 CREATE UNIQUE INDEX event_by_position ON event (position) WHERE position IS NOT NULL;
@@ -35,6 +36,9 @@ CREATE INDEX outbox_pending ON outbox ({account:pending}, due_at, id) WHERE due_
 CREATE INDEX outbox_leased ON outbox ({account:leased}, due_at) WHERE lease IS NOT NULL;
 CREATE INDEX outbox_planned ON outbox (planned_at) WHERE planned_at IS NOT NULL;
 CREATE INDEX outbox_failed ON outbox ({account:failed}, created_at, id) WHERE state = 'failed';
+CREATE INDEX outbox_undelivered ON outbox ({account:undelivered}, created_at, id)
+    WHERE state = 'bounced' OR state = 'failed' OR state = 'suppressed';
+CREATE INDEX outbox_by_age ON outbox ({account:age}, created_at, id);
 CREATE INDEX verification_by_age ON verification (created_at);
 CREATE INDEX verification_budget_by_age ON verification_budget (touched_at);
 CREATE UNIQUE INDEX webhook_message_by_event ON webhook_message ({account:event}, endpoint_id, invitation_id, sequence);

@@ -201,7 +201,7 @@ impl From<Refusal> for Status {
                 "recipients",
                 "the invitation has had as many recipients as it can have, removed ones included: create another invitation",
             ),
-            Refusal::WrongKind(kind) => resource::wrong_kind(kind),
+            Refusal::WrongKind(kind) => wrong_kind(kind),
             Refusal::MaxUsesBelowUseCount(use_count) => {
                 let message = format!(
                     "the invitation has been accepted {use_count} times, more often than the new max_uses: send at least that \

@@ -185,7 +185,7 @@ impl Decoder for DynamicCodec {
 /// Returns whether a status is that of the channel's own time limit.
 fn has_expired(status: &Status) -> bool {
     let mut causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
-    causes.any(|cause| cause.is::<TimeoutExpired>())
+    causes.any(<dyn std::error::Error>::is::<TimeoutExpired>)
 }
 
 #[cfg(test)]

@@ -198,7 +198,7 @@ impl Part {
     /// Returns whether SQLite runs the statement of the part for each row by itself: it would look a set of such keys up by their
     /// first columns alone, and many invitations may be found by one group.
     pub(in crate::store) fn is_row_by_row(self) -> bool {
-        matches!(self, Self::Ungrouped)
+        matches!(self, Self::Ungrouped | Self::Unseats)
     }
 
     /// Returns the name of the part in a statement.

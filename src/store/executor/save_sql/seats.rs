@@ -42,8 +42,12 @@ pub(super) fn change_seats(layout: &Layout<'_, Part>) -> String {
     )
 }
 
+/// Returns the statement that frees seats: on SQLite one, see [`Part::is_row_by_row`].
 pub(super) fn free_seats(layout: &Layout<'_, Part>) -> String {
     let (key, rows) = ("account_id, scope_uid, subject", layout.keys(Part::Unseats, "r"));
+    if layout.backend == DbBackend::Sqlite {
+        return format!("DELETE FROM seat WHERE ({key}, version) = (SELECT {key}, version FROM {rows})");
+    }
     format!(
         "DELETE FROM seat WHERE ({key}) IN (SELECT t.account_id, t.scope_uid, t.subject FROM {rows}
             CROSS JOIN seat t WHERE t.account_id = r.account_id AND t.scope_uid = r.scope_uid AND t.subject = r.subject

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
 use super::{CHANGE_LIMIT, ScopeUpdate};
@@ -179,14 +179,24 @@ async fn vacate(
     subjects: &BTreeSet<Subject>,
 ) -> Result<i64, StoreError> {
     let backend = db.get_database_backend();
+    let row =
+        |subject: &Subject| -> [Value; 3] { [key.account.as_str().into(), scope.into(), subject.0.as_str().into()] };
+    if backend == DbBackend::Sqlite {
+        // SQLite would look a set of such keys up by their first columns alone.
+        let mut freed = 0;
+        for subject in subjects {
+            let sql = "DELETE FROM seat WHERE account_id = $1 AND scope_uid = $2 AND subject = $3";
+            let done = db.execute_raw(Statement::from_sql_and_values(backend, sql, row(subject))).await?;
+            freed += i64::try_from(done.rows_affected()).unwrap_or(i64::MAX);
+        }
+        return Ok(freed);
+    }
     let columns = Columns::list([("account_id", Text), ("scope_uid", UuidType), ("subject", Text)]);
     let sql = format!(
         "DELETE FROM seat WHERE (account_id, scope_uid, subject) IN (SELECT t.account_id, t.scope_uid, t.subject FROM {}
             CROSS JOIN seat t WHERE t.account_id = k.account_id AND t.scope_uid = k.scope_uid AND t.subject = k.subject)",
         columns.keys_of(backend, 1, "k")
     );
-    let row =
-        |subject: &Subject| -> [Value; 3] { [key.account.as_str().into(), scope.into(), subject.0.as_str().into()] };
     let values = RowsParam::new(columns, subjects.iter().map(row)).params(backend);
     let freed = db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
     Ok(i64::try_from(freed.rows_affected()).unwrap_or(i64::MAX))

@@ -42,6 +42,7 @@ pub(super) fn change_seats(layout: &Layout<'_, Part>) -> String {
     )
 }
 
+/// Returns the statement that frees seats: on SQLite one, see [`Part::is_row_by_row`].
 pub(super) fn free_seats(layout: &Layout<'_, Part>) -> String {
     let (key, rows) = ("account_id, scope_uid, subject", layout.keys(Part::Unseats, "r"));
     if layout.backend == DbBackend::Sqlite {

@@ -1,5 +1,7 @@
 //! GetScopeSettings, UpdateScopeSettings, OccupySeats, VacateSeats and ListSeats, and SCOPE_FULL of the RPCs that need a seat.
 
+use std::time::Duration;
+
 use invitation_service::pb;
 use prost_types::FieldMask;
 use tonic::{Code, Status};
@@ -202,6 +204,7 @@ async fn people_are_recorded_listed_and_taken_out(database: TestDatabase) {
     update(&service, seats(3)).await.unwrap();
     let token = link(&service).await.invitation_token;
     let acceptance = accept(&service, &token, "bob").await.unwrap();
+    service.clock.advance(Duration::from_secs(1));
     assert_eq!(occupy(&service, &["bob", "cid"]).await.unwrap().occupied_count, 1);
     assert_eq!(full(occupy(&service, &["ann", "dan"]).await), ("3".to_owned(), "0".to_owned()));
     let list = pb::ListSeatsRequest { scope: red(), page_size: 2, ..Default::default() };

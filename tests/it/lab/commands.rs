@@ -316,12 +316,11 @@ pub(super) fn brief(command: &Command) -> String {
 }
 
 /// A command that is refused whatever there is: its answer means that what was sent before is over.
-pub(super) fn probe(now: Timestamp) -> Command {
+pub(super) fn probe(account: &AccountId, now: Timestamp) -> Command {
     let nobody = Target { id: InvitationId(Uuid::nil()), kind: None, hides_deleted: false, etag: None };
     let action = Action::Delete(DeleteInvitation { target: nobody });
-    let account = accounts()[0].clone();
     Command {
-        reach: Reach::of_account(account),
+        reach: Reach::of_account(account.clone()),
         actor: "probe".to_owned(),
         grantable_roles: GrantableRoles::default(),
         request: None,

@@ -15,6 +15,7 @@ pub(super) mod recipients;
 pub(super) mod redeemable;
 pub(super) mod seen_by_person;
 mod sweep;
+pub(super) mod settle_invitations;
 pub(super) mod sync_internal_invitation;
 pub(super) mod view;
 
@@ -46,6 +47,7 @@ use redeemable::redeemable;
 use seen_by_person::sent;
 use sweep::reassign_invitations::reassign_invitations;
 use sweep::revoke_invitations::revoke_invitations;
+use settle_invitations::settle_invitations;
 use sync_internal_invitation::sync_internal_invitation;
 
 /// Serves `InvitationService`.
@@ -171,6 +173,14 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::DeclineInvitationsResponse>, Status> {
         let (call, message, violations) = Call::of(request)?;
         decline_invitations(&self.0, &call, &message, violations).await.map(Response::new)
+    }
+
+    async fn settle_invitations(
+        &self,
+        request: Request<pb::SettleInvitationsRequest>,
+    ) -> Result<Response<pb::SettleInvitationsResponse>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        settle_invitations(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn update_invitation(

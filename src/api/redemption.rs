@@ -148,7 +148,7 @@ impl RedemptionService for Redemptions {
         let (call, message, mut violations) = Call::of(request)?;
         let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
         let access = verify(&self.0.ring, &mut violations, &message.token).map(Access::Link);
-        let decline = access.map(|access| Action::Decline(DeclineInvitation { access, address: None, reason }));
+        let decline = access.map(|access| Action::Decline(DeclineInvitation { access, addresses: Vec::new(), reason }));
         let declined = self.0.execute(&call, &message, violations, decline);
         let executed = self.0.rates.look_up(&call.caller, declined).await?;
         Ok(Response::new(self.0.accepted(&call, &executed).1))

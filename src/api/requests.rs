@@ -257,6 +257,7 @@ requests! {
         ListOpenInvitations(ListOpenInvitationsRequest) (InvitationsRedeem or self as Recipient), Caller [paged];
         AcceptInvitations(AcceptInvitationsRequest) (InvitationsRedeem or self as Recipient), Caller [write];
         DeclineInvitations(DeclineInvitationsRequest) (InvitationsRedeem or self as Recipient), Caller [write];
+        SettleInvitations(SettleInvitationsRequest) (InvitationsRedeem or self as Recipient), Caller [write];
         RevokeInvitation(RevokeInvitationRequest) InvitationsWrite, Caller [write] [named];
         RevokeInvitations(RevokeInvitationsRequest) InvitationsWrite, Caller [write];
         ReassignInvitations(ReassignInvitationsRequest) InvitationsWrite, Caller [write];

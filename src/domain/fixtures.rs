@@ -282,13 +282,13 @@ pub(super) fn accept_with(link: Claims, acceptor: Acceptor, created_connection: 
 }
 
 pub(super) fn decline(link: Claims) -> Action {
-    Action::Decline(DeclineInvitation { access: Access::Link(link), address: None, reason: Some("no time".to_owned()) })
+    Action::Decline(DeclineInvitation { access: Access::Link(link), addresses: Vec::new(), reason: Some("no time".to_owned()) })
 }
 
 /// Declines by name, for the recipient with an address.
 pub(super) fn decline_as(invitation: &Invitation, address: Option<Address>) -> Action {
     let access = Access::Name(by_any_name(invitation));
-    Action::Decline(DeclineInvitation { access, address, reason: None })
+    Action::Decline(DeclineInvitation { access, addresses: Vec::from_iter(address), reason: None })
 }
 
 /// Returns the target of the name in the invitation's own service, in any version.

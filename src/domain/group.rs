@@ -66,6 +66,8 @@ pub struct Executed {
 pub enum BatchMode {
     /// Each command has a result of its own.
     Independent,
+    /// Each command has a result of its own, and those that are not refused take effect together.
+    Together,
     /// Either all commands take effect or none: if one is refused, nothing changes.
     Atomic,
     /// No command changes anything; the results show what each would do.
@@ -105,7 +107,7 @@ impl Group {
     ) -> Vec<Result<Executed, E>> {
         let before = match (mode, commands) {
             // A refused command has changed nothing.
-            (BatchMode::Independent, _) | (BatchMode::Atomic, [] | [_]) => None,
+            (BatchMode::Independent | BatchMode::Together, _) | (BatchMode::Atomic, [] | [_]) => None,
             (BatchMode::Atomic | BatchMode::DryRun, _) => Some(self.clone()),
         };
         let dry_run = mode == BatchMode::DryRun;

@@ -182,7 +182,7 @@ impl Executor {
         // Independent commands are separate submissions, so that none of them can fail another.
         let (submissions, answers): (Vec<_>, Vec<_>) = match mode {
             BatchMode::Independent => commands.into_iter().map(|command| submission(vec![command])).unzip(),
-            BatchMode::Atomic | BatchMode::DryRun => [submission(commands)].into_iter().unzip(),
+            BatchMode::Together | BatchMode::Atomic | BatchMode::DryRun => [submission(commands)].into_iter().unzip(),
         };
         lane.push(&account, submissions).map_err(|_| BatchError::Failed(ExecuteError::Unavailable))?;
         let mut results = Vec::new();

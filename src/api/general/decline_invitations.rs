@@ -22,7 +22,7 @@ pub(crate) async fn decline_invitations(
 ) -> Result<pb::DeclineInvitationsResponse, Status> {
     check_count(&mut violations, "names", message.names.len());
     let address = filter::target(&mut violations, "target", message.target.as_ref());
-    let address = call.own_target(&mut violations, address);
+    let addresses = Vec::from_iter(call.own_target(&mut violations, address));
     let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
     violations.finish(Some(()))?;
     let mut named = Named::default();
@@ -30,7 +30,7 @@ pub(crate) async fn decline_invitations(
         let mut violations = Violations::default();
         let target = named.target(&mut violations, name);
         let access = call.by_name(violations.finish(target)?);
-        Ok(Action::Decline(DeclineInvitation { access, address: address.clone(), reason: reason.clone() }))
+        Ok(Action::Decline(DeclineInvitation { access, addresses: addresses.clone(), reason: reason.clone() }))
     };
     let declines = message.names.iter().map(decline).collect();
     let results = execute_each(api, call, message, declines).await?;

@@ -143,8 +143,8 @@ async fn sync(
 
 fn action(access: Access, value: &str, accepts: bool) -> Action {
     if !accepts {
-        let address = Some(Address::Internal(value.to_owned()));
-        return Action::Decline(DeclineInvitation { access, address, reason: None });
+        let addresses = vec![Address::Internal(value.to_owned())];
+        return Action::Decline(DeclineInvitation { access, addresses, reason: None });
     }
     Action::Accept(Box::new(accept(access, Acceptor::known_as(value.to_owned()))))
 }

@@ -25,7 +25,7 @@ impl Api {
     }
 }
 
-fn basic(read: &Read<Invitation>) -> pb::Invitation {
+pub(super) fn basic(read: &Read<Invitation>) -> pb::Invitation {
     let found = &read.found;
     let token_visibility = pb::TokenVisibility::BasicView;
     let identity = Identity { etag: found.etag(), token_visibility, ..Identity::of(found) };

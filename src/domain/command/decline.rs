@@ -23,8 +23,8 @@ use crate::domain::value::time::Timestamp;
 pub struct DeclineInvitation {
     /// The invitation.
     pub access: Access,
-    /// The address of the recipient who declines, if the link or name does not identify them.
-    pub address: Option<Address>,
+    /// The addresses of the person who declines, if the link or name does not identify them.
+    pub addresses: Vec<Address>,
     /// The reason.
     pub reason: Option<String>,
 }
@@ -95,13 +95,13 @@ impl DeclineInvitation {
     /// Returns the recipients who decline; empty if the invitation has none.
     fn declining(&self, invitation: &Invitation, person: Option<&Person>) -> Result<Vec<u16>, Refusal> {
         let link = self.access.recipient();
-        if let Some(person) = person.filter(|_| self.address.is_none()) {
+        if let Some(person) = person.filter(|_| self.addresses.is_empty()) {
             return person_declines(invitation, link, person);
         }
-        if self.access.is_for_invited() && self.address.is_none() {
+        if self.access.is_for_invited() && self.addresses.is_empty() {
             return Err(Refusal::LinkRequired);
         }
-        Ok(who_declines(invitation, link, self.address.as_ref())?.into_iter().collect())
+        who_declines(invitation, link, &self.addresses)
     }
 }
 
@@ -111,7 +111,7 @@ pub fn is_declinable(invitation: &Invitation, link: u16, person: Option<&Person>
     let is_open = |ordinal: &u16| invitation.recipient(*ordinal).is_some_and(Recipient::is_open);
     let declines = match person {
         Some(person) => person_declines(invitation, link, person),
-        None => who_declines(invitation, link, None).map(|recipient| recipient.into_iter().collect()),
+        None => who_declines(invitation, link, &[]),
     };
     let can_decline = |declining: Vec<u16>| declining.is_empty() || declining.iter().any(is_open);
     invitation.state_at(now) == State::Active && declines.is_ok_and(can_decline)
@@ -133,27 +133,28 @@ fn person_declines(invitation: &Invitation, link: u16, person: &Person) -> Resul
     if binding(invitation) != Binding::Open && !is_proven_by_link {
         return Err(Refusal::EmailNotAllowed);
     }
-    Ok(who_declines(invitation, link, None)?.into_iter().collect())
+    who_declines(invitation, link, &[])
 }
 
-/// Returns the recipient who declines: the one to whom the link was mailed, the one with the given address, or the only
-/// one; `None` if there is none. An invitation for many cannot be declined by one of them for all.
-fn who_declines(invitation: &Invitation, link: u16, address: Option<&Address>) -> Result<Option<u16>, Refusal> {
+/// Returns the recipients who decline: those with the given addresses, the one to whom the link was mailed, or the only
+/// one; none if there is none. An invitation for many cannot be declined by one of them for all.
+fn who_declines(invitation: &Invitation, link: u16, addresses: &[Address]) -> Result<Vec<u16>, Refusal> {
     if invitation.details.usage().is_some_and(|usage| usage != Usage::SingleUse) {
         return Err(Refusal::NotDeclinable);
     }
-    if let Some(address) = address {
-        let named = invitation.recipients.iter().find(|recipient| recipient.address.is(address));
-        return named.map(|recipient| Some(recipient.ordinal)).ok_or(Refusal::RecipientUnknown);
+    if !addresses.is_empty() {
+        let is_named = |recipient: &&Recipient| addresses.iter().any(|address| recipient.address.is(address));
+        let named: Vec<_> = invitation.recipients.iter().filter(is_named).map(|recipient| recipient.ordinal).collect();
+        return if named.is_empty() { Err(Refusal::RecipientUnknown) } else { Ok(named) };
     }
     // The holder of the plain link of an invitation for several uses would decline it for all of them.
     let is_for_many = invitation.facts.max_uses != Some(1);
     let present: Vec<_> = invitation.present_recipients().collect();
     match (link, present.as_slice()) {
         (0, [] | [_]) if is_for_many => Err(Refusal::NotDeclinable),
-        (0, []) => Ok(None),
-        (0, [only]) => Ok(Some(only.ordinal)),
+        (0, []) => Ok(Vec::new()),
+        (0, [only]) => Ok(vec![only.ordinal]),
         (0, _) => Err(Refusal::RecipientUnknown),
-        (ordinal, _) => Ok(Some(ordinal)),
+        (ordinal, _) => Ok(vec![ordinal]),
     }
 }

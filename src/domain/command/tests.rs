@@ -113,7 +113,7 @@ fn named_commands_reach_the_invitations_of_their_hosts_alone() {
                 recipients: Vec::new(),
             }),
             Action::Accept(Box::new(accept)),
-            Action::Decline(DeclineInvitation { access: Access::Name(target), address: None, reason: None }),
+            Action::Decline(DeclineInvitation { access: Access::Name(target), addresses: Vec::new(), reason: None }),
         ] {
             let command = Command { reach: reach_of(hosts.clone()), ..command(1, action) };
             assert_eq!(command.reaches(&guest), reaches, "{hosts:?}: {:?}", command.action);

@@ -168,6 +168,21 @@ impl Reads {
         addresses: &[Address],
         page: &Page,
     ) -> Result<Listed, StoreError> {
+        let domains = addresses.iter().filter_map(Address::email).map(|email| Source::Domain(email.domain()));
+        self.open_page(reach, addressed_to(addresses).chain(domains).collect(), page).await
+    }
+
+    /// Reads a page, by age, of the ACTIVE invitations of every kind to one of some addresses that have no answer from it.
+    pub async fn list_addressed_invitations(
+        &self,
+        reach: &Reach,
+        addresses: &[Address],
+        page: &Page,
+    ) -> Result<Listed, StoreError> {
+        self.open_page(reach, addressed_to(addresses).collect(), page).await
+    }
+
+    async fn open_page(&self, reach: &Reach, sources: Vec<Source<'_>>, page: &Page) -> Result<Listed, StoreError> {
         let query = InvitationQuery {
             kinds: page.kinds.clone(),
             states: vec![State::Active],
@@ -180,8 +195,6 @@ impl Reads {
             after: page.after.clone(),
             ..InvitationQuery::default()
         };
-        let mut sources: Vec<_> = addresses.iter().map(|address| Source::Recipient { address, open: true }).collect();
-        sources.extend(addresses.iter().filter_map(Address::email).map(|email| Source::Domain(email.domain())));
         self.page(reach, &query, &sources).await
     }
 
@@ -238,6 +251,11 @@ impl Reads {
     fn params(&self, reach: &Reach, moment: Option<i64>) -> Params {
         Params::new(read_clock(&self.database, moment), reach.account())
     }
+}
+
+/// Returns the sources of the invitations to some addresses that have no answer from them.
+fn addressed_to(addresses: &[Address]) -> impl Iterator<Item = Source<'_>> {
+    addresses.iter().map(|address| Source::Recipient { address, open: true })
 }
 
 /// The most bytes of the rows of several invitations that are read by their ids.

@@ -114,6 +114,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "GuestInvitationService/UpdateGuestInvitation" => ("guest_invitation.parent_organization_name", "Other"),
         "InvitationService/CreateInvitation" => ("invitation.scope.id", "other"),
         "InvitationService/AcceptInvitations" => ("entries.name", known.guest.as_str()),
+        "InvitationService/SettleInvitations" => ("acceptor.display_name", "Bob"),
         "InvitationService/RevokeInvitations" => ("filter.scope.id", "other"),
         "InvitationService/ReassignInvitations" => ("to.display_name", "Other"),
         "InvitationService/SyncInternalInvitation" => ("widget_configuration_id", "other"),

@@ -239,6 +239,11 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
             let request = pb::DeclineInvitationsRequest { names, target, ..Default::default() };
             (About::Each, request.encode_to_vec())
         }
+        "SettleInvitations" => {
+            let acceptor = Some(pb::Acceptor { subject: known.id.clone(), ..Default::default() });
+            let outcome = pb::SettleOutcome::Accepted.into();
+            many(&pb::SettleInvitationsRequest { acceptor, outcome, ..Default::default() })
+        }
         "RevokeInvitation" => one(&pb::RevokeInvitationRequest { name, ..Default::default() }),
         "RevokeInvitations" => {
             let scope = Some(pb::ScopeRef { r#type: "team".to_owned(), id: known.scope().id });

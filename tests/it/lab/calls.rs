@@ -30,6 +30,7 @@ impl World {
             BatchMode::Independent,
             BatchMode::Independent,
             BatchMode::Independent,
+            BatchMode::Together,
             BatchMode::Atomic,
             BatchMode::DryRun,
         ]);
@@ -42,7 +43,7 @@ impl World {
             async move {
                 match mode {
                     BatchMode::Independent => End::of_one(store.executor().execute(commands[0].clone(), None).await),
-                    BatchMode::Atomic | BatchMode::DryRun => {
+                    BatchMode::Together | BatchMode::Atomic | BatchMode::DryRun => {
                         End::of_all(store.executor().execute_all(commands, mode, None).await)
                     }
                 }

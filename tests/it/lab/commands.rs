@@ -268,7 +268,7 @@ impl Chooser<'_> {
     fn decline(&mut self, about: &Invitation) -> Action {
         let recipient = u16::try_from(self.random.below(about.recipients.len() + 1)).unwrap();
         let access = Access::Link(about.claims(recipient));
-        Action::Decline(DeclineInvitation { access, address: None, reason: Some("no time".to_owned()) })
+        Action::Decline(DeclineInvitation { access, addresses: Vec::new(), reason: Some("no time".to_owned()) })
     }
 
     fn connect(&mut self, about: &Invitation) -> Action {

@@ -19,4 +19,5 @@ pub(crate) mod resend_limits;
 pub(crate) mod resend_to_recipients;
 pub(crate) mod revoke_invitations;
 pub(crate) mod rivals;
+pub(crate) mod settle_invitations;
 pub(crate) mod sync_internal_invitation;

@@ -185,7 +185,7 @@ fn reason_is_told_and_no_reason_is_not() {
     let invitation = invitation(1, Some(1));
     for reason in [Some("no time".to_owned()), None] {
         let access = Access::Link(invitation.claims(1));
-        let decline = DeclineInvitation { access, address: None, reason: reason.clone() };
+        let decline = DeclineInvitation { access, addresses: Vec::new(), reason: reason.clone() };
         let changes = run(&invitation, Action::Decline(decline)).unwrap().changes;
         assert_eq!(changes.events[0].payload.json().get("reason").and_then(|told| told.as_str()), reason.as_deref());
     }

@@ -33,7 +33,7 @@ fn event_holds_no_address_link_or_token_from_callers_text() {
     for (key, action) in [
         ("reason", {
             let access = Access::Link(link);
-            Action::Decline(DeclineInvitation { access, address: None, reason: written.clone() })
+            Action::Decline(DeclineInvitation { access, addresses: Vec::new(), reason: written.clone() })
         }),
         ("source", {
             let engagement = EngagementType::Click;

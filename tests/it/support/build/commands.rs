@@ -142,7 +142,7 @@ pub(crate) fn accept(invitation: &Invitation, subject: &str) -> Action {
 
 pub(crate) fn decline(invitation: &Invitation, recipient: u16) -> Action {
     let access = Access::Link(invitation.claims(recipient));
-    Action::Decline(DeclineInvitation { access, address: None, reason: Some("no time".to_owned()) })
+    Action::Decline(DeclineInvitation { access, addresses: Vec::new(), reason: Some("no time".to_owned()) })
 }
 
 pub(crate) fn target(invitation: &Invitation) -> Target {

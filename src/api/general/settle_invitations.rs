@@ -1,0 +1,197 @@
+//! `InvitationService.SettleInvitations`: everything that a person is invited to by name, for the person who came another way.
+
+use std::collections::BTreeMap;
+
+use tonic::Status;
+
+use super::accept_invitations::accept;
+use super::entry_error::entry_error;
+use super::fit::{Fit, Named};
+use super::redeemable::redeemable;
+use super::view::basic;
+use crate::api::execute::{Api, Call};
+use crate::api::parse::acceptor::acceptor as parse_acceptor;
+use crate::api::parse::filter;
+use crate::api::parse::violations::Violations;
+use crate::api::resource::invitation_name;
+use crate::domain::command::{Action, Command, DeclineInvitation, Request, Target};
+use crate::domain::group::{BatchMode, Executed};
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Acceptor;
+use crate::domain::kind::Kind;
+use crate::domain::reach::Reach;
+use crate::domain::reach::person::Person;
+use crate::domain::value::id::InvitationId;
+use crate::domain::value::rule::{FieldRule, Invalid};
+use crate::domain::value::text;
+use crate::pb;
+use crate::pb::settle_invitations_result::Result as Outcome;
+use crate::server::status;
+use crate::store::{BatchError, Cursor, ExecuteError, KnownCall, Page, Read};
+
+/// The most invitations that one call settles, in one commit.
+const MAX_INVITATIONS: usize = 500;
+
+/// What becomes of the invitations.
+enum Settlement {
+    Accepted(Acceptor),
+    Declined { person: Person, reason: Option<String> },
+}
+
+impl Settlement {
+    fn action(&self, call: &Call, id: InvitationId) -> Action {
+        let access = call.by_name(Target { id, kind: None, hides_deleted: false, etag: None });
+        match self {
+            Self::Accepted(acceptor) => Action::Accept(Box::new(accept(access, acceptor.clone()))),
+            Self::Declined { person, reason } => {
+                let (addresses, reason) = (person.addresses(), reason.clone());
+                Action::Decline(DeclineInvitation { access, addresses, reason })
+            }
+        }
+    }
+}
+
+/// Accepts or declines what is addressed to a person.
+pub(crate) async fn settle_invitations(
+    api: &Api,
+    call: &Call,
+    message: &pb::SettleInvitationsRequest,
+    mut violations: Violations,
+) -> Result<pb::SettleInvitationsResponse, Status> {
+    let acceptor = parse_acceptor(&mut violations, call.person(), message.acceptor.as_ref());
+    if acceptor.as_ref().is_some_and(|acceptor| acceptor.email.is_some() && !acceptor.email_verified) {
+        violations.add("acceptor.email_verified", FieldRule::Required, "must be true: an address that is not verified is nobody's");
+    }
+    let mut page = Page {
+        kinds: filter::kinds(&mut violations, "kinds", &message.kinds),
+        scope: filter::scope(&mut violations, "scope", message.scope.as_ref()),
+        first_recipients: Some(0),
+        ..Page::default()
+    };
+    if message.kinds.is_empty() {
+        page.kinds = vec![Kind::User, Kind::General];
+    }
+    let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
+    let outcome = outcome(&mut violations, message, reason.is_some());
+    let (acceptor, accepts) = violations.finish(acceptor.zip(outcome))?;
+    let person = Person { subject: acceptor.subject.clone(), email: acceptor.email.clone() };
+    let addresses = person.addresses();
+    let settlement = if accepts { Settlement::Accepted(acceptor) } else { Settlement::Declined { person, reason } };
+
+    let reach = api.reach(call).await?;
+    let request = api.request(call, message, 0);
+    let before = match &request {
+        Some(request) => settled_before((api, call, &reach), request, message.validate_only, &mut page).await?,
+        None => Vec::new(),
+    };
+    page.limit = (MAX_INVITATIONS.saturating_sub(before.len()) + 1) as u64;
+    let mut found = api.read(api.store.primary().list_addressed_invitations(&reach, &addresses, &page)).await?.rows;
+    let more = found.len() as u64 == page.limit;
+    found.truncate(MAX_INVITATIONS.saturating_sub(before.len()));
+    let found: BTreeMap<_, _> = found.into_iter().map(|read| (read.found.id, read)).collect();
+    let mut ids: Vec<InvitationId> = found.keys().copied().chain(before).collect();
+    // Their ids are in the order of their creation.
+    ids.sort_unstable_by(|one, other| other.cmp(one));
+    ids.dedup();
+    let command = |id: &InvitationId| {
+        let request = request.as_ref().map(|request| request.part(id.0));
+        api.command(call, &reach, request, settlement.action(call, *id))
+    };
+    let results = execute((api, call), ids.iter().map(command).collect(), message.validate_only).await?;
+    let mut fit = Fit::default();
+    let shown = ids.iter().zip(results).map(|(id, result)| fit.show(shown((api, call), (*id, found.get(id)), result, accepts)));
+    Ok(pb::SettleInvitationsResponse { results: shown.collect(), more })
+}
+
+/// Returns whether the invitations are accepted.
+fn outcome(
+    violations: &mut Violations,
+    message: &pb::SettleInvitationsRequest,
+    has_reason: bool,
+) -> Option<bool> {
+    use pb::SettleOutcome::{Accepted, Declined, Unspecified};
+    let accepts = match pb::SettleOutcome::try_from(message.outcome) {
+        Ok(Accepted) => Ok(true),
+        Ok(Declined) => Ok(false),
+        Ok(Unspecified) => Err(Invalid::new(FieldRule::Required, "is required")),
+        Err(_) => Err(Invalid::new(FieldRule::UnknownValue, "must be ACCEPTED or DECLINED")),
+    };
+    if has_reason && accepts == Ok(true) {
+        violations.add("reason", FieldRule::Conflicts, "is for DECLINED alone");
+    }
+    violations.take("outcome", accepts)
+}
+
+/// Returns the invitations that an earlier try of a call has settled, and restricts the page to those that it could have found.
+async fn settled_before(
+    (api, call, reach): (&Api, &Call, &Reach),
+    request: &Request,
+    validate_only: bool,
+    page: &mut Page,
+) -> Result<Vec<InvitationId>, Status> {
+    match api.begin_call(call, request, validate_only).await? {
+        KnownCall::New => Ok(Vec::new()),
+        KnownCall::Another => Err(status::request_id_reused()),
+        // A call is never finished: what was refused is tried again.
+        KnownCall::Finished { .. } => api.read(api.store.changed_by_call(reach, request, None)).await,
+        KnownCall::Begun { at } => {
+            page.after = Some(Cursor::until(at));
+            api.read(api.store.changed_by_call(reach, request, None)).await
+        }
+    }
+}
+
+/// Runs the commands in one commit. Where the service cannot read one of the invitations, each is settled by itself.
+async fn execute(
+    (api, call): (&Api, &Call),
+    commands: Vec<Command>,
+    validate_only: bool,
+) -> Result<Vec<Result<Executed, ExecuteError>>, Status> {
+    let mode = if validate_only { BatchMode::DryRun } else { BatchMode::Together };
+    match api.execute_all(call, commands.clone(), mode).await {
+        Err(BatchError::Failed(ExecuteError::Internal(_))) if !validate_only && commands.len() > 1 => {
+            Ok(api.execute_all(call, commands, BatchMode::Independent).await?)
+        }
+        results => Ok(results?),
+    }
+}
+
+/// Returns the result of an invitation. One that a retry finds settled, and then refused, is known by its id alone.
+fn shown(
+    (api, call): (&Api, &Call),
+    (id, found): (InvitationId, Option<&Read<Invitation>>),
+    result: Result<Executed, ExecuteError>,
+    accepts: bool,
+) -> pb::SettleInvitationsResult {
+    match result {
+        Ok(executed) => {
+            let (acceptance, invitation) = api.accepted(call, &executed);
+            let outcome = acceptance.filter(|_| accepts).map(Outcome::Acceptance);
+            pb::SettleInvitationsResult { result: outcome, ..described(invitation) }
+        }
+        Err(error) => {
+            let outcome = Some(Outcome::Error(entry_error(&Status::from(error))));
+            let unknown = pb::Invitation { name: invitation_name(id), ..pb::Invitation::default() };
+            let found = found.map_or(unknown, |read| redeemable(call, &read.found, read.now, basic(read)));
+            pb::SettleInvitationsResult { result: outcome, ..described(found) }
+        }
+    }
+}
+
+fn described(invitation: pb::Invitation) -> pb::SettleInvitationsResult {
+    pb::SettleInvitationsResult {
+        name: invitation.name,
+        kind: invitation.kind,
+        state: invitation.state,
+        roles: invitation.roles,
+        groups: invitation.groups,
+        scope: invitation.scope,
+        result: None,
+    }
+}
+
+impl Named for pb::SettleInvitationsResult {
+    fn names_alone(self) -> Self {
+        Self { name: self.name, kind: self.kind, state: self.state, ..Self::default() }
+    }
+}

@@ -10,7 +10,7 @@ pub(in crate::domain) mod tests;
 
 use uuid::Uuid;
 
-use super::command::{Command, GIVING_FIELDS, RequestKey};
+use super::command::{Command, GIVING_FIELDS, RequestKey, tell_of_opened};
 use super::delivery::reminder::{Planned, Schedules};
 use super::delivery::{Delivery, NewDelivery, Purpose};
 use super::erasure::Erasure;
@@ -155,6 +155,7 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
     }
     let mut decided = command.rules().decide(loaded, command, context)?;
     check_roles(&command.grantable_roles, &decided.changes)?;
+    tell_of_opened(loaded, command, &mut decided.changes);
     context.quotas.charge(loaded, command, &mut decided.changes)?;
     seat::charge(loaded, command, &mut decided.changes)?;
     let changed = !decided.changes.events.is_empty();

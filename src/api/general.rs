@@ -14,8 +14,8 @@ pub(super) mod parse;
 pub(super) mod recipients;
 pub(super) mod redeemable;
 pub(super) mod seen_by_person;
-mod sweep;
 pub(super) mod settle_invitations;
+mod sweep;
 pub(super) mod sync_internal_invitation;
 pub(super) mod view;
 
@@ -45,9 +45,9 @@ use parse::to_create;
 use recipients::{get_recipient, list_recipients};
 use redeemable::redeemable;
 use seen_by_person::sent;
+use settle_invitations::settle_invitations;
 use sweep::reassign_invitations::reassign_invitations;
 use sweep::revoke_invitations::revoke_invitations;
-use settle_invitations::settle_invitations;
 use sync_internal_invitation::sync_internal_invitation;
 
 /// Serves `InvitationService`.

@@ -235,7 +235,7 @@ impl Command {
         let Some(person) = self.reach.person() else { return true };
         match &self.action {
             Action::Accept(accept) => accept.is_by(person),
-            Action::Decline(decline) => decline.address.as_ref().is_none_or(|address| person.has(address)),
+            Action::Decline(decline) => decline.addresses.iter().all(|address| person.has(address)),
             Action::Create(_)
             | Action::Revoke(_)
             | Action::Resend(_)

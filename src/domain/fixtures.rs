@@ -282,7 +282,8 @@ pub(super) fn accept_with(link: Claims, acceptor: Acceptor, created_connection: 
 }
 
 pub(super) fn decline(link: Claims) -> Action {
-    Action::Decline(DeclineInvitation { access: Access::Link(link), addresses: Vec::new(), reason: Some("no time".to_owned()) })
+    let (access, reason) = (Access::Link(link), Some("no time".to_owned()));
+    Action::Decline(DeclineInvitation { access, addresses: Vec::new(), reason })
 }
 
 /// Declines by name, for the recipient with an address.

@@ -1,5 +1,6 @@
 //! `InvitationService.SettleInvitations`: everything that a person is invited to by name, for the person who came another way.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use tonic::Status;
@@ -19,7 +20,6 @@ use crate::domain::group::{BatchMode, Executed};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptor;
 use crate::domain::kind::Kind;
-use crate::domain::reach::Reach;
 use crate::domain::reach::person::Person;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::rule::{FieldRule, Invalid};
@@ -32,7 +32,7 @@ use crate::store::{BatchError, Cursor, ExecuteError, KnownCall, Page, Read};
 /// The most invitations that one call settles, in one commit.
 const MAX_INVITATIONS: usize = 500;
 
-/// What becomes of the invitations.
+/// The answer that the invitations get.
 enum Settlement {
     Accepted(Acceptor),
     Declined { person: Person, reason: Option<String> },
@@ -56,16 +56,60 @@ pub(crate) async fn settle_invitations(
     api: &Api,
     call: &Call,
     message: &pb::SettleInvitationsRequest,
-    mut violations: Violations,
+    violations: Violations,
 ) -> Result<pb::SettleInvitationsResponse, Status> {
+    let (mut page, person, settlement) = asked(call, message, violations)?;
+    let reach = api.reach(call).await?;
+    let request = api.request(call, message, 0);
+    if let Some(request) = &request {
+        page.after = begun(api, call, request, message.validate_only).await?;
+    }
+    let found =
+        api.read(api.store.primary().list_addressed_invitations(&reach, &person.addresses(), &page)).await?.rows;
+    let found: BTreeMap<_, _> = found.into_iter().map(|read| (read.found.id, read)).collect();
+    // These are read later than the others, so that nothing which another try of the call settles meanwhile is in neither.
+    let before = match &request {
+        Some(request) => api.read(api.store.changed_by_call(&reach, request, None)).await?,
+        None => Vec::new(),
+    };
+    let new = found.keys().rev().filter(|id| !before.contains(id));
+    let mut ids: Vec<InvitationId> = before.iter().chain(new).copied().collect();
+    let more = ids.len() > MAX_INVITATIONS;
+    ids.truncate(MAX_INVITATIONS);
+    // Their ids are in the order of their creation.
+    ids.sort_unstable_by_key(|id| Reverse(*id));
+    let command = |id: &InvitationId| {
+        let request = request.as_ref().map(|request| request.part(id.0));
+        api.command(call, &reach, request, settlement.action(call, *id))
+    };
+    let results = execute((api, call), ids.iter().map(command).collect(), message.validate_only).await?;
+    let mut fit = Fit::default();
+    // One that has ended since it was listed, or by an acceptance of this call, needs no answer.
+    let has_ended = |result: &Result<_, ExecuteError>| result.as_ref().is_err_and(ExecuteError::is_about_state);
+    let open = ids.iter().zip(results).filter(|(_, result)| !has_ended(result));
+    let shown = open.map(|(id, result)| fit.show(shown((api, call), (*id, found.get(id)), result)));
+    Ok(pb::SettleInvitationsResponse { results: shown.collect(), more })
+}
+
+/// Parses a request to the page of invitations that it is about, the person, and the answer.
+fn asked(
+    call: &Call,
+    message: &pb::SettleInvitationsRequest,
+    mut violations: Violations,
+) -> Result<(Page, Person, Settlement), Status> {
     let acceptor = parse_acceptor(&mut violations, call.person(), message.acceptor.as_ref());
     if acceptor.as_ref().is_some_and(|acceptor| acceptor.email.is_some() && !acceptor.email_verified) {
-        violations.add("acceptor.email_verified", FieldRule::Required, "must be true: an address that is not verified is nobody's");
+        violations.add(
+            "acceptor.email_verified",
+            FieldRule::Required,
+            "must be true: an address that is not verified is nobody's",
+        );
     }
     let mut page = Page {
         kinds: filter::kinds(&mut violations, "kinds", &message.kinds),
         scope: filter::scope(&mut violations, "scope", message.scope.as_ref()),
         first_recipients: Some(0),
+        limit: MAX_INVITATIONS as u64 + 1,
         ..Page::default()
     };
     if message.kinds.is_empty() {
@@ -75,40 +119,13 @@ pub(crate) async fn settle_invitations(
     let outcome = outcome(&mut violations, message, reason.is_some());
     let (acceptor, accepts) = violations.finish(acceptor.zip(outcome))?;
     let person = Person { subject: acceptor.subject.clone(), email: acceptor.email.clone() };
-    let addresses = person.addresses();
-    let settlement = if accepts { Settlement::Accepted(acceptor) } else { Settlement::Declined { person, reason } };
-
-    let reach = api.reach(call).await?;
-    let request = api.request(call, message, 0);
-    let before = match &request {
-        Some(request) => settled_before((api, call, &reach), request, message.validate_only, &mut page).await?,
-        None => Vec::new(),
-    };
-    page.limit = (MAX_INVITATIONS.saturating_sub(before.len()) + 1) as u64;
-    let mut found = api.read(api.store.primary().list_addressed_invitations(&reach, &addresses, &page)).await?.rows;
-    let more = found.len() as u64 == page.limit;
-    found.truncate(MAX_INVITATIONS.saturating_sub(before.len()));
-    let found: BTreeMap<_, _> = found.into_iter().map(|read| (read.found.id, read)).collect();
-    let mut ids: Vec<InvitationId> = found.keys().copied().chain(before).collect();
-    // Their ids are in the order of their creation.
-    ids.sort_unstable_by(|one, other| other.cmp(one));
-    ids.dedup();
-    let command = |id: &InvitationId| {
-        let request = request.as_ref().map(|request| request.part(id.0));
-        api.command(call, &reach, request, settlement.action(call, *id))
-    };
-    let results = execute((api, call), ids.iter().map(command).collect(), message.validate_only).await?;
-    let mut fit = Fit::default();
-    let shown = ids.iter().zip(results).map(|(id, result)| fit.show(shown((api, call), (*id, found.get(id)), result, accepts)));
-    Ok(pb::SettleInvitationsResponse { results: shown.collect(), more })
+    let settlement =
+        if accepts { Settlement::Accepted(acceptor) } else { Settlement::Declined { person: person.clone(), reason } };
+    Ok((page, person, settlement))
 }
 
 /// Returns whether the invitations are accepted.
-fn outcome(
-    violations: &mut Violations,
-    message: &pb::SettleInvitationsRequest,
-    has_reason: bool,
-) -> Option<bool> {
+fn outcome(violations: &mut Violations, message: &pb::SettleInvitationsRequest, has_reason: bool) -> Option<bool> {
     use pb::SettleOutcome::{Accepted, Declined, Unspecified};
     let accepts = match pb::SettleOutcome::try_from(message.outcome) {
         Ok(Accepted) => Ok(true),
@@ -122,22 +139,13 @@ fn outcome(
     violations.take("outcome", accepts)
 }
 
-/// Returns the invitations that an earlier try of a call has settled, and restricts the page to those that it could have found.
-async fn settled_before(
-    (api, call, reach): (&Api, &Call, &Reach),
-    request: &Request,
-    validate_only: bool,
-    page: &mut Page,
-) -> Result<Vec<InvitationId>, Status> {
+/// Remembers a call and returns the place at which its list begins, so that a retry finds nothing that was created after the first
+/// try. A call is never finished: what was refused is tried again.
+async fn begun(api: &Api, call: &Call, request: &Request, validate_only: bool) -> Result<Option<Cursor>, Status> {
     match api.begin_call(call, request, validate_only).await? {
-        KnownCall::New => Ok(Vec::new()),
+        KnownCall::New | KnownCall::Finished { .. } => Ok(None),
+        KnownCall::Begun { at } => Ok(Some(Cursor::until(at))),
         KnownCall::Another => Err(status::request_id_reused()),
-        // A call is never finished: what was refused is tried again.
-        KnownCall::Finished { .. } => api.read(api.store.changed_by_call(reach, request, None)).await,
-        KnownCall::Begun { at } => {
-            page.after = Some(Cursor::until(at));
-            api.read(api.store.changed_by_call(reach, request, None)).await
-        }
     }
 }
 
@@ -161,12 +169,11 @@ fn shown(
     (api, call): (&Api, &Call),
     (id, found): (InvitationId, Option<&Read<Invitation>>),
     result: Result<Executed, ExecuteError>,
-    accepts: bool,
 ) -> pb::SettleInvitationsResult {
     match result {
         Ok(executed) => {
             let (acceptance, invitation) = api.accepted(call, &executed);
-            let outcome = acceptance.filter(|_| accepts).map(Outcome::Acceptance);
+            let outcome = acceptance.map(Outcome::Acceptance);
             pb::SettleInvitationsResult { result: outcome, ..described(invitation) }
         }
         Err(error) => {

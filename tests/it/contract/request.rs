@@ -241,7 +241,7 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
         }
         "SettleInvitations" => {
             let acceptor = Some(pb::Acceptor { subject: known.id.clone(), ..Default::default() });
-            let outcome = pb::SettleOutcome::Accepted.into();
+            let outcome = pb::SettleOutcome::Declined.into();
             many(&pb::SettleInvitationsRequest { acceptor, outcome, ..Default::default() })
         }
         "RevokeInvitation" => one(&pb::RevokeInvitationRequest { name, ..Default::default() }),

@@ -179,7 +179,11 @@ fn person_declines_by_name_with_or_without_their_target() {
     let invitation = invited(1, details(Kind::General), &["bob@example.org", ANN, "ann"]);
     let decline = |target: &Invitation, address: Option<&str>| {
         let access = Access::NameOfInvited(by_any_name(target));
-        let action = Action::Decline(DeclineInvitation { access, addresses: address.map(at).into_iter().collect(), reason: None });
+        let action = Action::Decline(DeclineInvitation {
+            access,
+            addresses: address.map(at).into_iter().collect(),
+            reason: None,
+        });
         run_on(&loaded(target, &[]), &as_person(1, &ann(), Relation::Recipient, action))
     };
     for (address, events, declined) in [(None, 2, vec![2, 3]), (Some(ANN), 1, vec![2]), (Some("ann"), 1, vec![3])] {

@@ -175,6 +175,7 @@ async fn person_reaches_the_rpcs_of_the_table_and_no_other() {
         "InvitationService/DeclineInvitations",
         "InvitationService/ListInvitations",
         "InvitationService/ListOpenInvitations",
+        "InvitationService/SettleInvitations",
         "RedemptionService/AcceptInvitation",
         "RedemptionService/DeclineInvitation",
         "RedemptionService/PreviewInvitation",

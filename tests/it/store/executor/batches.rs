@@ -27,7 +27,7 @@ on_both!(
     batches_leave_their_neighbours_alone,
     database_refusal_fails_its_command_or_atomic_batch,
     panic_fails_its_command_or_its_atomic_batch,
-    atomic_batch_is_one_group_however_large,
+    batch_that_hangs_together_is_one_group,
     batch_past_its_deadline_is_not_decided,
 );
 
@@ -54,7 +54,7 @@ fn refused(refusal: Refusal) -> ExecuteError {
 async fn empty_batch_is_answered_at_once(database: TestDatabase) {
     let store = gated(&database).await;
     let _held = hold(&store).await;
-    for mode in [BatchMode::Independent, BatchMode::Atomic, BatchMode::DryRun] {
+    for mode in [BatchMode::Independent, BatchMode::Together, BatchMode::Atomic, BatchMode::DryRun] {
         assert!(run(&store, mode, []).await.unwrap().is_empty());
     }
 }
@@ -241,9 +241,9 @@ async fn panic_fails_its_command_or_its_atomic_batch(database: TestDatabase) {
 }
 
 /// On PostgreSQL every statement is a transaction, so rows of one transaction are rows of one commit.
-async fn atomic_batch_is_one_group_however_large(database: TestDatabase) {
+async fn batch_that_hangs_together_is_one_group(database: TestDatabase) {
     let store = gated(&database).await;
-    for mode in [BatchMode::Independent, BatchMode::Atomic] {
+    for mode in [BatchMode::Independent, BatchMode::Together, BatchMode::Atomic] {
         let large = |_| create(CreateInvitation { recipients: emails(10), mails: true, ..link() });
         for answer in run(&store, mode, (0..500).map(large)).await.unwrap() {
             answer.unwrap();
@@ -252,7 +252,7 @@ async fn atomic_batch_is_one_group_however_large(database: TestDatabase) {
             let sql = "SELECT DISTINCT xmin::text FROM invitation";
             let commits = texts(&database, sql).await.len();
             // Commands that do not hang together leave room for others between them.
-            assert!(if mode == BatchMode::Atomic { commits == 1 } else { commits > 1 }, "{mode:?}: {commits}");
+            assert!(if mode == BatchMode::Independent { commits > 1 } else { commits == 1 }, "{mode:?}: {commits}");
             let clear = "TRUNCATE invitation, recipient, event, outbox";
             database.connect().await.execute_unprepared(clear).await.unwrap();
         }

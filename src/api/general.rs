@@ -1,6 +1,7 @@
 //! `InvitationService`: invitations of every kind in one message.
 
 pub(super) mod accept_invitations;
+pub(super) mod acceptances;
 pub(super) mod batch_create_invitations;
 pub(super) mod batch_get_invitations;
 pub(super) mod convert;
@@ -21,26 +22,21 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::convert::acceptance::acceptance;
-use super::execute::{Api, Call, note_invitation};
+use super::execute::{Api, Call};
 use super::parse::filter;
 use super::parse::invitation_filter::{invitation_filter, targets_in, view};
 use super::parse::page;
 use super::parse::resend::Resend;
 use super::parse::update::Update;
 use super::requests::Named;
-use super::resource::{InvitationName, parse_acceptance};
 use crate::domain::command::{Action, RevokeInvitation};
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::acceptance::Subject;
-use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::rule::FieldRule;
-use crate::domain::value::text;
 use crate::pb;
 use crate::pb::invitation_service_server::InvitationService;
-use crate::server::status;
-use crate::store::{AcceptanceQuery, Cursor, InvitationQuery, Page, Read};
+use crate::store::{Cursor, InvitationQuery, Page, Read};
 use accept_invitations::accept_invitations;
+use acceptances::{get_acceptance, list_acceptances, release_acceptance};
 use batch_create_invitations::batch_create_invitations;
 use batch_get_invitations::batch_get_invitations;
 use decline_invitations::decline_invitations;
@@ -96,38 +92,24 @@ impl InvitationService for Invitations {
         &self,
         request: Request<pb::GetAcceptanceRequest>,
     ) -> Result<Response<pb::Acceptance>, Status> {
-        let (call, message, mut violations) = Call::of(request)?;
-        let name = violations.required("name", &message.name, parse_acceptance);
-        let (invitation, id) = violations.finish(name)?;
-        let not_found = || Status::from(Refusal::AcceptanceNotFound(invitation, id));
-        let reach = self.0.reach(&call).await?;
-        let found = self.0.find_lagging(Option::is_some, |reads| reads.get_acceptance(&reach, invitation, id)).await?;
-        let found = found.ok_or_else(not_found)?;
-        note_invitation(invitation);
-        Ok(Response::new(acceptance(&found)))
+        let (call, message, violations) = Call::of(request)?;
+        get_acceptance(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn list_acceptances(
         &self,
         request: Request<pb::ListAcceptancesRequest>,
     ) -> Result<Response<pb::ListAcceptancesResponse>, Status> {
-        let (call, message, mut violations) = Call::of(request)?;
-        let asked = page::asked(&self.0, &call, &message, "accept_time", &mut violations);
-        let parent = violations.required("parent", &message.parent, InvitationName::parse);
-        let subject = violations.optional("subject", &message.subject, text::opaque_id).map(Subject);
-        // Every acceptance there is has the one state that can be asked for.
-        filter::acceptance_states(&mut violations, &message.states);
-        let (invitation, kind) = violations.finish(parent)?.id_and_kind();
-        let reach = self.0.reach(&call).await?;
-        let (size, limit) = (asked.size, asked.limit());
-        let of_invitation = AcceptanceQuery::of(invitation, limit);
-        let query = AcceptanceQuery { kind, subject, ascending: asked.ascending, after: asked.after, ..of_invitation };
-        let found = self.0.find_lagging(Option::is_some, |reads| reads.list_acceptances(&reach, &query)).await?;
-        let rows = found.ok_or_else(status::not_found)?;
-        note_invitation(invitation);
-        let (context, show) = ((self.0.as_ref(), &call, &message), |row: &_| Ok(acceptance(row)));
-        let (acceptances, next_page_token) = page::show(context, (&rows, None), size, Cursor::of_acceptance, show)?;
-        Ok(Response::new(pb::ListAcceptancesResponse { acceptances, next_page_token }))
+        let (call, message, violations) = Call::of(request)?;
+        list_acceptances(&self.0, &call, &message, violations).await.map(Response::new)
+    }
+
+    async fn release_acceptance(
+        &self,
+        request: Request<pb::ReleaseAcceptanceRequest>,
+    ) -> Result<Response<pb::Acceptance>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        release_acceptance(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn get_recipient(

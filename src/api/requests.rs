@@ -251,6 +251,7 @@ requests! {
         BatchGetInvitations(BatchGetInvitationsRequest) InvitationsRead, Caller;
         GetAcceptance(GetAcceptanceRequest) InvitationsRead, Caller;
         ListAcceptances(ListAcceptancesRequest) InvitationsRead, Caller [paged];
+        ReleaseAcceptance(ReleaseAcceptanceRequest) AcceptancesWrite, Caller [write];
         GetRecipient(GetRecipientRequest) InvitationsRead, Caller;
         ListRecipients(ListRecipientsRequest) InvitationsRead, Caller [paged];
         ListOpenInvitations(ListOpenInvitationsRequest) (InvitationsRedeem or self as Recipient), Caller [paged];

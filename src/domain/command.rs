@@ -1,6 +1,7 @@
 //! The commands: everything that changes an invitation, with the rows that each needs for its decision.
 
 mod accept;
+mod acceptance;
 mod create;
 mod decline;
 mod delete;
@@ -31,6 +32,7 @@ use super::value::time::Timestamp;
 use crate::domain::decide::{Context, Decided};
 use crate::domain::group::loaded::{Loaded, Rivals};
 use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::reach::Reach;
 use crate::domain::value::grantable_roles::GrantableRoles;
@@ -39,6 +41,8 @@ pub use super::decide::request::{REMEMBERED_FOR, Request, RequestKey};
 pub use super::group::read_set::{OpenSearch, ReadSet};
 pub use super::kind::lifetime::{Expiry, ExpiryTime};
 pub use accept::AcceptInvitation;
+pub use acceptance::AcceptanceTarget;
+pub use acceptance::release::ReleaseAcceptance;
 pub use create::{CreateInvitation, CreateOutcome, OnConflict};
 pub use decline::{DeclineInvitation, is_declinable};
 pub use delete::DeleteInvitation;
@@ -105,6 +109,8 @@ pub enum Action {
     Expire(ExpireInvitation),
     /// Erases a person's data from an invitation.
     EraseRecipient(EraseRecipient),
+    /// Undoes an acceptance, or ends it.
+    ReleaseAcceptance(ReleaseAcceptance),
 }
 
 impl Action {
@@ -125,7 +131,8 @@ impl Action {
             | Self::SettleDelivery(_)
             | Self::ReportDelivery(_)
             | Self::Expire(_)
-            | Self::EraseRecipient(_) => 0,
+            | Self::EraseRecipient(_)
+            | Self::ReleaseAcceptance(_) => 0,
         }
     }
 }
@@ -213,6 +220,7 @@ impl Command {
             Action::ReportDelivery(report) => report,
             Action::Expire(expire) => expire,
             Action::EraseRecipient(erase) => erase,
+            Action::ReleaseAcceptance(release) => release,
         }
     }
 
@@ -241,6 +249,7 @@ impl Command {
             | Action::SettleDelivery(_)
             | Action::ReportDelivery(_)
             | Action::EraseRecipient(_)
+            | Action::ReleaseAcceptance(_)
             | Action::Expire(_) => false,
         }
     }
@@ -318,6 +327,26 @@ pub(in crate::domain) trait CommandRules {
     /// Returns those of the invitations found by its search that its decision needs.
     fn found_to_read(&self, _loaded: &Loaded, _rivals: &Rivals) -> Vec<InvitationId> {
         Vec::new()
+    }
+
+    /// Returns those invitations beside its own that it may open again, each with the slots that it needs.
+    fn to_reopen(&self, _loaded: &Loaded) -> Vec<InvitationId> {
+        Vec::new()
+    }
+
+    /// Returns whether no limit may keep it from what it opens again.
+    fn never_fails(&self) -> bool {
+        false
+    }
+
+    /// Returns the refusal if its caller does not reach what it is about.
+    fn not_found(&self) -> Refusal {
+        Refusal::InvitationNotFound
+    }
+
+    /// Returns the refusal of a retry whose first call has made an acceptance.
+    fn check_replay(&self, _made: &Acceptance) -> Result<(), Refusal> {
+        Ok(())
     }
 
     /// Returns the outcome, if the command creates an invitation where there is none; the answer was created or not.

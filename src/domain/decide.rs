@@ -135,8 +135,10 @@ pub struct DomainChange {
 pub enum AcceptanceChange {
     /// The acceptance is new.
     Create(Acceptance),
-    /// The acceptance is as it was loaded, except for the changes of the command.
+    /// The acceptance is as it was loaded, except for the changes of the command, and counts as it did.
     Update(Acceptance),
+    /// The acceptance is as it was loaded, except that it counts no longer: whatever it holds goes back.
+    Stop(Acceptance),
 }
 
 /// Decides one command: replays a remembered request, or decides anew and remembers the request.
@@ -170,7 +172,7 @@ fn check_roles(grantable: &GrantableRoles, changes: &Changes) -> Result<(), Refu
     });
     let accepted = changes.acceptance.as_ref().and_then(|change| match change {
         AcceptanceChange::Create(acceptance) => Some(acceptance.roles.as_slice()),
-        AcceptanceChange::Update(_) => None,
+        AcceptanceChange::Update(_) | AcceptanceChange::Stop(_) => None,
     });
     let given = invitation.map(|invitation| invitation.details.roles()).into_iter().chain(accepted);
     match given.into_iter().find_map(|roles| grantable.excess(roles)) {

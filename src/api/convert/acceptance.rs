@@ -3,7 +3,8 @@
 use super::timestamp;
 use crate::api::connection::prefill::created_connection_from;
 use crate::api::resource::{Identity, acceptance_name};
-use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy};
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::{Acceptance, AcceptanceState, AcceptedBy};
 use crate::pb;
 
 /// Converts the acceptances that are shown with an invitation. Those that do not exist yet have no name.
@@ -17,6 +18,17 @@ pub(in crate::api) fn acceptances(acceptances: &[Acceptance], identity: &Identit
         }
     };
     acceptances.iter().map(shown).collect()
+}
+
+/// Returns the acceptance that the resource of a kind with one shows: an undone one is none.
+pub(in crate::api) fn standing(found: &Invitation, identity: &Identity) -> Option<pb::Acceptance> {
+    let standing = found.acceptances.iter().find(|acceptance| !acceptance.is_undone());
+    acceptances(standing.map(std::slice::from_ref).unwrap_or_default(), identity).pop()
+}
+
+/// Converts an acceptance, as a resource of its own.
+pub(in crate::api) fn with_etag(found: &Acceptance) -> pb::Acceptance {
+    pb::Acceptance { etag: found.etag(), ..acceptance(found) }
 }
 
 /// Converts an acceptance.
@@ -39,6 +51,14 @@ pub(in crate::api) fn acceptance(acceptance: &Acceptance) -> pb::Acceptance {
         .into(),
         roles: acceptance.roles.clone(),
         guest_organization_id: acceptance.guest_organization_id.map(|id| id.to_string()).unwrap_or_default(),
-        state: pb::AcceptanceState::Active.into(),
+        state: match acceptance.state() {
+            AcceptanceState::Active => pb::AcceptanceState::Active,
+            AcceptanceState::Released => pb::AcceptanceState::Released,
+            AcceptanceState::Ended => pb::AcceptanceState::Ended,
+        }
+        .into(),
+        release_time: acceptance.release.map(|release| timestamp(release.at)),
+        // An accept is not made slower by an etag that few need.
+        etag: String::new(),
     }
 }

@@ -75,10 +75,15 @@ impl CommandRules for AcceptInvitation {
         self.proof.as_ref().map(|proof| proof.use_key(account))
     }
 
+    fn check_replay(&self, made: &Acceptance) -> Result<(), Refusal> {
+        made.require_active()
+    }
+
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.reached(command, &self.access)?;
         // This precedes the check of the state: an acceptance holds, whatever has happened to the invitation since.
         if let Some(acceptance) = loaded.acceptance_of(invitation.id, &self.acceptor.subject) {
+            acceptance.require_active()?;
             let affected = Affected {
                 invitation: invitation.id,
                 acceptance: Some(acceptance.id),
@@ -88,6 +93,7 @@ impl CommandRules for AcceptInvitation {
             return Ok(Decided { changes: Changes::default(), affected });
         }
         if self.by_system && is_guest_already(invitation, self) {
+            check_guest(loaded, invitation)?;
             let affected =
                 Affected { invitation: invitation.id, acceptance: None, delivery: None, already_accepted: true };
             return Ok(Decided { changes: Changes::default(), affected });
@@ -108,7 +114,7 @@ impl CommandRules for AcceptInvitation {
         invitation.details.check_guest_organization(self.guest_organization_id)?;
 
         let mut maker = Maker::new(loaded, command);
-        let acceptance = new_acceptance(&mut maker, invitation, self, matched);
+        let mut acceptance = new_acceptance(&mut maker, invitation, self, matched);
         let used_proof = used_proof(&maker, invitation, self, &acceptance, context);
         let search = elsewhere(invitation, self, loaded.now);
         let left_over = search.iter().flat_map(|search| loaded.rivals(command.account(), search).ids.into_iter().rev());
@@ -133,6 +139,7 @@ impl CommandRules for AcceptInvitation {
         for other in left_over.filter(|other| other.details.usage() == Some(Usage::SingleUse)) {
             let mut closed = maker.touched(other);
             closed.facts.accepted_elsewhere_at = Some(loaded.now);
+            acceptance.closed.push(closed.id);
             let payload = AcceptedElsewherePayload { invitation: affected.invitation, acceptance: acceptance.id };
             events.push(maker.event(&closed, EventType::AcceptedElsewhere, Payload::AcceptedElsewhere(payload)));
             invitations.push(Change::Update { invitation: closed, unexpired: false });
@@ -204,6 +211,12 @@ fn notice(
 fn is_guest_already(invitation: &Invitation, accept: &AcceptInvitation) -> bool {
     let guest = invitation.details.guest_organization();
     guest.is_some() && guest == accept.guest_organization_id
+}
+
+/// Refuses to answer that an organization is a guest by an acceptance that has ended.
+fn check_guest(loaded: &Loaded, invitation: &Invitation) -> Result<(), Refusal> {
+    let known = loaded.acceptances_of(invitation);
+    known.iter().filter(|known| !known.is_undone()).try_for_each(Acceptance::require_active)
 }
 
 fn new_acceptance(

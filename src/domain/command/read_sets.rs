@@ -2,6 +2,7 @@
 
 use super::{Command, OpenSearch, ReadSet};
 use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::slot::SlotKey;
 use crate::domain::quota::Quotas;
 
 impl Command {
@@ -31,8 +32,17 @@ impl Command {
         invitation.map_or_else(ReadSet::default, |invitation| ReadSet {
             quotas: quotas.second_keys(self, invitation),
             suppressions: quotas.second_suppression_keys(self, loaded, invitation),
+            found: loaded.unread(&self.rules().to_reopen(loaded)),
             ..self.rules().second_read_set(invitation, loaded.now)
         })
+    }
+
+    /// Returns the slots of the invitations that it may open again, which the second load has read.
+    pub fn third_read_set(&self, loaded: &Loaded) -> ReadSet {
+        let closed = self.rules().to_reopen(loaded).into_iter();
+        let closed = closed.filter_map(|id| loaded.invitation(self.account(), id).ok());
+        let slots = closed.flat_map(|closed| SlotKey::of(&closed.details, closed.addresses())).collect();
+        ReadSet { slots, ..ReadSet::default() }
     }
 
     /// Returns the invitations that its search has found, that its decision needs, and that are not read yet.

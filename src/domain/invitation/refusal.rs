@@ -59,6 +59,10 @@ pub enum Refusal {
     InvitationDeclined,
     /// It, or the recipient in question, has been used up.
     InvitationFulfilled,
+    /// The acceptance was undone.
+    AcceptanceReleased,
+    /// The acceptance was ended, and its subject may not accept again.
+    AcceptanceEnded,
     /// The caller may not give this role.
     RoleNotGrantable(String),
     /// The name of an invitation that is open to whoever has its link is no proof of having it.
@@ -77,6 +81,8 @@ pub enum Refusal {
     RequestIdReused,
     /// The etag is stale.
     EtagMismatch,
+    /// The etag of the acceptance is stale.
+    AcceptanceEtagMismatch,
     /// The acceptor's e-mail address is none of the allowed ones.
     EmailNotAllowed,
     /// Nothing proves that the allowed address is the acceptor's.
@@ -121,11 +127,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Returns whether the state of the invitation is the only reason: see `State::require_active`.
+    /// Returns whether the state of the invitation, or of the subject's acceptance, is the only reason: see `State::require_active`
+    /// and `Acceptance::require_active`.
     pub fn is_about_state(&self) -> bool {
         matches!(
             self,
-            Self::InvitationExpired | Self::InvitationRevoked | Self::InvitationDeclined | Self::InvitationFulfilled
+            Self::InvitationExpired
+                | Self::InvitationRevoked
+                | Self::InvitationDeclined
+                | Self::InvitationFulfilled
+                | Self::AcceptanceReleased
+                | Self::AcceptanceEnded
         )
     }
 }

@@ -1,7 +1,8 @@
 //! Reads of acceptances: one by its name, and pages of one invitation's, by age.
 
 use sea_orm::{
-    ColumnTrait as _, DbBackend, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    ColumnTrait as _, Condition, DbBackend, EntityTrait as _, QueryFilter, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::rows::Lookup;
 use super::unreadable::FullPage;
 use super::{Cursor, behind, order, owner, page_of_owner};
-use crate::domain::invitation::acceptance::{Acceptance, Subject};
+use crate::domain::invitation::acceptance::{Acceptance, AcceptanceState, Subject};
 use crate::domain::kind::Kind;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
@@ -17,7 +18,7 @@ use crate::store::Reads;
 use crate::store::sql::entity::acceptance::{Column, Entity, Model};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::row_from;
-use crate::store::sql::rows_param::json_object;
+use crate::store::sql::rows_param::{in_index, json_object};
 
 /// The filters of a list of acceptances.
 #[derive(Clone, Debug)]
@@ -26,8 +27,10 @@ pub struct AcceptanceQuery {
     pub invitation: InvitationId,
     /// The kind that the invitation has to have; `None` for any kind.
     pub kind: Option<Kind>,
-    /// Only the acceptance by this subject.
+    /// Only those by this subject, of which one at most is not undone.
     pub subject: Option<Subject>,
+    /// Only those in one of these states; empty means all.
+    pub states: Vec<AcceptanceState>,
     /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
     /// The most rows.
@@ -39,7 +42,7 @@ pub struct AcceptanceQuery {
 impl AcceptanceQuery {
     /// Returns the query for all acceptances of an invitation, the newest first.
     pub fn of(invitation: InvitationId, limit: u64) -> Self {
-        Self { invitation, kind: None, subject: None, ascending: false, limit, after: None }
+        Self { invitation, kind: None, subject: None, states: Vec::new(), ascending: false, limit, after: None }
     }
 }
 
@@ -101,10 +104,16 @@ impl Reads {
     ) -> Result<Option<Vec<(Cursor, Result<Acceptance, StoreError>)>>, StoreError> {
         let owner = owner(reach, query.invitation, query.kind);
         // Ids sort by age.
+        // One subject is looked up; all are read in their order.
+        let own = match query.subject {
+            Some(_) => in_index(self.database.backend(), "subject", Column::AccountId, reach.account().as_str()),
+            None => Column::AccountId.eq(reach.account().as_str()),
+        };
         let page = Entity::find()
-            .filter(Column::AccountId.eq(reach.account().as_str()))
+            .filter(own)
             .filter(Column::InvitationId.eq(query.invitation.0))
             .apply_if(query.subject.as_ref(), |page, subject| page.filter(Column::Subject.eq(&subject.0)))
+            .apply_if(in_states(&query.states), QueryFilter::filter)
             .apply_if(query.after.as_ref(), |page, cursor| page.filter(behind(Column::Id, cursor.id, query.ascending)))
             .order_by(Column::Id, order(query.ascending))
             .limit(query.limit);
@@ -120,4 +129,17 @@ impl Reads {
         }
         Ok(Some(found))
     }
+}
+
+/// Returns the condition for an acceptance to be in one of some states; `None` if all are. It is the rule of `Acceptance::state`.
+fn in_states(states: &[AcceptanceState]) -> Option<Condition> {
+    let condition = |state: &AcceptanceState| match state {
+        AcceptanceState::Active => Condition::all().add(Column::ReleasedAt.is_null()),
+        AcceptanceState::Released => Condition::all().add(Column::UndoneId.ne(Uuid::nil())),
+        AcceptanceState::Ended => {
+            Condition::all().add(Column::ReleasedAt.is_not_null()).add(Column::UndoneId.eq(Uuid::nil()))
+        }
+    };
+    let any = states.iter().map(condition).fold(Condition::any(), Condition::add);
+    (!states.is_empty()).then_some(any)
 }

@@ -61,8 +61,12 @@ async fn valid_request_is_what_the_refused_ones_are_made_of() {
 
 /// Whether a text is only noted: it is shortened, and put on one line, in place of being refused.
 fn is_noted(rpc: &Rpc, input: &Input) -> bool {
-    let noted =
-        [("/ReportDeliveryStatus", "detail"), ("/DeclineInvitation", "reason"), ("/RecordEngagement", "source")];
+    let noted = [
+        ("/ReportDeliveryStatus", "detail"),
+        ("/DeclineInvitation", "reason"),
+        ("/ReleaseAcceptance", "reason"),
+        ("/RecordEngagement", "source"),
+    ];
     noted.iter().any(|(method, field)| rpc.path.contains(method) && input.path == *field)
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use invitation_service::domain::command::{
-    AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry,
-    ExpiryTime, MapUpdate, OnConflict, RecordCreatedConnection, ReportDelivery, Request, SettleDelivery, Target,
-    UpdateInvitation, UpdatedFields, VerifyEmail,
+    AcceptInvitation, AcceptanceTarget, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation,
+    Expiry, ExpiryTime, MapUpdate, OnConflict, RecordCreatedConnection, ReleaseAcceptance, ReportDelivery, Request,
+    SettleDelivery, Target, UpdateInvitation, UpdatedFields, VerifyEmail,
 };
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
-use invitation_service::domain::invitation::acceptance::Acceptor;
+use invitation_service::domain::invitation::acceptance::{Acceptor, ReleaseMode};
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::Kind;
 use invitation_service::domain::kind::connection::NewConnection;
@@ -173,12 +173,13 @@ impl Chooser<'_> {
                 let domains: Vec<_> = domains.into_iter().filter(|_| self.random.chance(50)).collect();
                 ("Sync", sync(self.random.pick(&["t1", "t2"]), &domains))
             }
-            75..79 => ("Connect", self.connect(about)),
-            79..82 => {
+            75..77 => ("Connect", self.connect(about)),
+            77..81 => ("Release", self.release(about).unwrap_or_else(|| revoke(about))),
+            81..83 => {
                 let verify = VerifyEmail { access: Access::Link(about.claims(0)), email: email(&self.address()) };
                 ("Verify", Action::VerifyEmail(verify))
             }
-            82..87 => ("Report", self.report().unwrap_or_else(|| revoke(about))),
+            83..87 => ("Report", self.report().unwrap_or_else(|| revoke(about))),
             _ => ("Settle", self.settle().unwrap_or_else(|| record(about, EngagementType::View))),
         }
     }
@@ -269,6 +270,17 @@ impl Chooser<'_> {
             status,
             acceptance,
         })
+    }
+
+    /// Undoes an acceptance, or ends it.
+    fn release(&mut self, about: &Invitation) -> Option<Action> {
+        let made = self.model.acceptances.values().map(|(_, acceptance)| acceptance);
+        let made: Vec<_> = made.filter(|made| made.invitation == about.id).cloned().collect();
+        let made = self.random.pick_late(&made)?;
+        let mode = if self.random.chance(70) { ReleaseMode::Undo } else { ReleaseMode::End };
+        let etag = self.random.chance(20).then(|| made.etag());
+        let target = AcceptanceTarget { invitation: about.id, id: made.id, etag };
+        Some(Action::ReleaseAcceptance(ReleaseAcceptance { target, mode, reason: None }))
     }
 
     fn report(&mut self) -> Option<Action> {

@@ -19,7 +19,7 @@ pub(super) enum Fault {
     Leave(usize),
 }
 
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     "event INSERT",
     "event UPDATE",
     "invitation INSERT",
@@ -29,6 +29,7 @@ const PLACES: [&str; 11] = [
     "request INSERT",
     "slot INSERT",
     "acceptance INSERT",
+    "acceptance UPDATE",
     "suppression INSERT",
     "follower UPDATE",
 ];

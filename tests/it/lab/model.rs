@@ -293,7 +293,7 @@ impl Model {
     /// Checks what must hold in any model, so that a mistake which the domain shares with the service is noticed.
     pub(super) fn check(&self, now: Timestamp) {
         let mut uses = BTreeMap::<InvitationId, u32>::new();
-        for (_, acceptance) in self.acceptances.values() {
+        for (_, acceptance) in self.acceptances.values().filter(|(_, acceptance)| !acceptance.is_undone()) {
             *uses.entry(acceptance.invitation).or_default() += 1;
         }
         for (key, used) in self.requests.iter().filter(|(key, _)| key.method == "email_proof") {
@@ -303,6 +303,11 @@ impl Model {
                 "nobody has accepted with proof {}",
                 key.id
             );
+        }
+        let mut subjects = BTreeSet::new();
+        for (_, acceptance) in self.acceptances.values().filter(|(_, acceptance)| !acceptance.is_undone()) {
+            let is_only = subjects.insert((acceptance.invitation, &acceptance.subject));
+            assert!(is_only, "{:?} has two acceptances of {:?}", acceptance.subject, acceptance.invitation);
         }
         let mut holders = BTreeMap::new();
         for (id, invitation) in &self.invitations {

@@ -25,7 +25,11 @@ const TABLES: [(&str, &str); 15] = [
     ),
     ("recipient", "t:account_id i:invitation_id n:ordinal t:recipient_type t:value n:accepted_at n:declined_at"),
     ("label", "t:account_id i:invitation_id t:key t:value"),
-    ("acceptance", "t:account_id i:invitation_id i:id t:subject n:recipient i:created_connection_id n:accepted_at"),
+    (
+        "acceptance",
+        "t:account_id i:invitation_id i:id t:subject n:recipient i:created_connection_id n:accepted_at i:undone_id
+        n:released_at",
+    ),
     ("engagement", "t:account_id i:invitation_id n:views n:clicks n:unfurls n:last_sequence"),
     (
         "event",
@@ -139,11 +143,28 @@ impl Model {
         self.invitation_rows(&mut add);
         self.event_rows(&mut add);
         for (account, acceptance) in self.acceptances.values() {
-            let connection = acceptance.created_connection.as_ref().map(|created| created.connection.id);
+            let is_undone = acceptance.is_undone();
+            let created = acceptance.created_connection.as_ref().filter(|_| !is_undone);
+            let connection = created.map(|created| created.connection.id);
+            let undone_id = id(if is_undone { acceptance.id.0 } else { Uuid::nil() });
+            let released_at = at(acceptance.release.map(|release| release.at));
             let (account, invitation) = (text(account.as_str()), id(acceptance.invitation.0));
             let (own, subject) = (id(acceptance.id.0), text(&acceptance.subject.0));
             let (recipient, accepted_at) = (maybe(acceptance.recipient), at(Some(acceptance.accepted_at)));
-            add("acceptance", &[account, invitation, own, subject, recipient, connection.and_then(id), accepted_at]);
+            add(
+                "acceptance",
+                &[
+                    account,
+                    invitation,
+                    own,
+                    subject,
+                    recipient,
+                    connection.and_then(id),
+                    accepted_at,
+                    undone_id,
+                    released_at,
+                ],
+            );
         }
         for (key, remembered) in &self.requests {
             let mac = remembered.digest.hex();

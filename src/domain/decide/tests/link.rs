@@ -102,7 +102,8 @@ fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Ac
         | Action::ReportDelivery(_)
         | Action::VerifyEmail(_)
         | Action::Expire(_)
-        | Action::EraseRecipient(_) => None,
+        | Action::EraseRecipient(_)
+        | Action::ReleaseAcceptance(_) => None,
     });
     named.collect()
 }

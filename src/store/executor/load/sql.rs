@@ -116,7 +116,11 @@ pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> Stri
     for (part, condition) in [
         (
             LoadPart::BySubject,
-            format!("{} AND a.subject = w.subject", by_index(backend, "subject", "a", "w.account_id")),
+            format!(
+                "{} AND a.subject = w.subject AND a.undone_id = {}",
+                by_index(backend, "subject", "a", "w.account_id"),
+                nil(backend)
+            ),
         ),
         (LoadPart::ById, "a.account_id = w.account_id AND a.id = w.acceptance_id".to_owned()),
         (
@@ -163,6 +167,11 @@ pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> Stri
     }
     let with = if with.is_empty() { String::new() } else { format!("WITH {} ", with.join(",\n")) };
     format!("{with}{}", rows.join(" UNION ALL "))
+}
+
+/// Returns the nil UUID as a literal.
+fn nil(backend: DbBackend) -> &'static str {
+    if backend == DbBackend::Postgres { "'00000000-0000-0000-0000-000000000000'::uuid" } else { "zeroblob(16)" }
 }
 
 /// Returns the condition under which suppression `s` is that of the address with a key.

@@ -122,7 +122,7 @@ pub(in crate::store) mod invitation_group {
     without_relations!();
 }
 
-/// One row for each invitation and subject that accepted it.
+/// One row for each invitation and subject that accepted it, and one for each acceptance that was undone.
 pub(in crate::store) mod acceptance {
     use sea_orm::entity::prelude::*;
     use serde::Deserialize;
@@ -143,6 +143,10 @@ pub(in crate::store) mod acceptance {
         pub(in crate::store) details: Json,
         /// The address in the form in which it is searched for.
         pub(in crate::store) email_key: Option<String>,
+        /// Nil, and the acceptance's own id once it was undone: so its subject is free for another one.
+        pub(in crate::store) undone_id: Uuid,
+        /// The moment at which it was undone or ended.
+        pub(in crate::store) released_at: Option<i64>,
     }
 
     without_relations!();

@@ -1,0 +1,106 @@
+//! The acceptances of invitations: one by its name, pages of one invitation's, and their end.
+
+use tonic::Status;
+
+use crate::api::convert::acceptance::{acceptance, with_etag};
+use crate::api::execute::{Api, Call, note_invitation};
+use crate::api::parse::filter;
+use crate::api::parse::page;
+use crate::api::parse::violations::Violations;
+use crate::api::resource::{InvitationName, parse_acceptance};
+use crate::domain::command::{AcceptanceTarget, Action, ReleaseAcceptance};
+use crate::domain::group::Executed;
+use crate::domain::invitation::acceptance::{ReleaseMode, Subject};
+use crate::domain::invitation::refusal::Refusal;
+use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::rule::{FieldRule, Invalid};
+use crate::domain::value::text;
+use crate::pb;
+use crate::server::status;
+use crate::store::{AcceptanceQuery, Cursor};
+
+/// Returns an acceptance.
+pub(super) async fn get_acceptance(
+    api: &Api,
+    call: &Call,
+    message: &pb::GetAcceptanceRequest,
+    mut violations: Violations,
+) -> Result<pb::Acceptance, Status> {
+    let name = violations.required("name", &message.name, parse_acceptance);
+    let (invitation, id) = violations.finish(name)?;
+    let not_found = || Status::from(Refusal::AcceptanceNotFound(invitation, id));
+    let reach = api.reach(call).await?;
+    let found = api.find_lagging(Option::is_some, |reads| reads.get_acceptance(&reach, invitation, id)).await?;
+    let found = found.ok_or_else(not_found)?;
+    note_invitation(invitation);
+    Ok(with_etag(&found))
+}
+
+/// Lists the acceptances of an invitation.
+pub(super) async fn list_acceptances(
+    api: &Api,
+    call: &Call,
+    message: &pb::ListAcceptancesRequest,
+    mut violations: Violations,
+) -> Result<pb::ListAcceptancesResponse, Status> {
+    let asked = page::asked(api, call, message, "accept_time", &mut violations);
+    let parent = violations.required("parent", &message.parent, InvitationName::parse);
+    let subject = violations.optional("subject", &message.subject, text::opaque_id).map(Subject);
+    let states = filter::acceptance_states(&mut violations, &message.states);
+    let (invitation, kind) = violations.finish(parent)?.id_and_kind();
+    let reach = api.reach(call).await?;
+    let (size, limit) = (asked.size, asked.limit());
+    let of_invitation = AcceptanceQuery::of(invitation, limit);
+    let query =
+        AcceptanceQuery { kind, subject, states, ascending: asked.ascending, after: asked.after, ..of_invitation };
+    let found = api.find_lagging(Option::is_some, |reads| reads.list_acceptances(&reach, &query)).await?;
+    let rows = found.ok_or_else(status::not_found)?;
+    note_invitation(invitation);
+    let show = |row: &_| Ok(with_etag(row));
+    let (acceptances, next_page_token) =
+        page::show((api, call, message), (&rows, None), size, Cursor::of_acceptance, show)?;
+    Ok(pb::ListAcceptancesResponse { acceptances, next_page_token })
+}
+
+/// Undoes an acceptance, or ends it.
+pub(super) async fn release_acceptance(
+    api: &Api,
+    call: &Call,
+    message: &pb::ReleaseAcceptanceRequest,
+    mut violations: Violations,
+) -> Result<pb::Acceptance, Status> {
+    let name = violations.required("name", &message.name, parse_acceptance);
+    let target = target(&mut violations, "etag", (name, &message.etag));
+    let mode = violations.take("mode", mode(message.mode));
+    let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
+    let release = target.zip(mode).map(|(target, mode)| ReleaseAcceptance { target, mode, reason });
+    let executed = api.execute(call, message, violations, release.map(Action::ReleaseAcceptance)).await?;
+    changed(api, &executed)
+}
+
+/// Returns the target with a name and an etag.
+fn target(
+    violations: &mut Violations,
+    field: &str,
+    (name, etag): (Option<(InvitationId, AcceptanceId)>, &str),
+) -> Option<AcceptanceTarget> {
+    let etag = violations.optional(field, etag, text::opaque_id);
+    name.map(|(invitation, id)| AcceptanceTarget { invitation, id, etag })
+}
+
+fn mode(mode: i32) -> Result<ReleaseMode, Invalid> {
+    match pb::ReleaseMode::try_from(mode) {
+        Ok(pb::ReleaseMode::Undo) => Ok(ReleaseMode::Undo),
+        Ok(pb::ReleaseMode::End) => Ok(ReleaseMode::End),
+        Ok(pb::ReleaseMode::Unspecified) => Err(Invalid::new(FieldRule::Required, "is required")),
+        Err(_) => Err(Invalid::new(FieldRule::UnknownValue, "must be a known mode")),
+    }
+}
+
+/// Shows an acceptance as a command left it, or would have: without the etag that nothing has.
+fn changed(api: &Api, executed: &Executed) -> Result<pb::Acceptance, Status> {
+    let Some(changed) = &executed.acceptance else {
+        return Err(api.defect(&"a command about an acceptance has left none"));
+    };
+    Ok(if executed.dry_run { acceptance(changed) } else { with_etag(changed) })
+}

@@ -129,7 +129,9 @@ impl ReleaseAcceptance {
         let opened = by_it.filter_map(|closed| {
             let mut opened = maker.touched(closed);
             opened.facts.accepted_elsewhere_at = None;
-            place_of(loaded, &opened).map(|slots| (opened, slots))
+            let slots = place_of(loaded, &opened)?;
+            tell_expiry(&mut opened, loaded.now);
+            Some((opened, slots))
         });
         opened.collect()
     }
@@ -156,10 +158,21 @@ fn open_again(loaded: &Loaded, before: &Invitation, invitation: &mut Invitation)
     if is_open(before) || !is_open(invitation) {
         return Vec::new();
     }
-    place_of(loaded, invitation).unwrap_or_else(|| {
+    let slots = place_of(loaded, invitation);
+    if slots.is_some() {
+        tell_expiry(invitation, loaded.now);
+    } else {
         invitation.facts.accepted_elsewhere_at = Some(loaded.now);
-        Vec::new()
-    })
+    }
+    slots.unwrap_or_default()
+}
+
+/// Notes that the event of the command tells that an invitation has expired, if that was while it was closed: whoever walks along the
+/// moments of expiry has passed this one.
+fn tell_expiry(opened: &mut Invitation, now: Timestamp) {
+    if opened.state_at(now) == State::Expired {
+        opened.expiry_told_at = opened.facts.expire_at;
+    }
 }
 
 /// Returns the slots that an invitation needs to be open again; `None` if another one has them, or nobody is left whom it is for.

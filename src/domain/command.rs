@@ -41,8 +41,11 @@ pub use super::decide::request::{REMEMBERED_FOR, Request, RequestKey};
 pub use super::group::read_set::{OpenSearch, ReadSet};
 pub use super::kind::lifetime::{Expiry, ExpiryTime};
 pub use accept::AcceptInvitation;
+pub use accept::check::CheckAcceptance;
 pub use acceptance::AcceptanceTarget;
+pub use acceptance::expire::ExpireGrant;
 pub use acceptance::release::ReleaseAcceptance;
+pub use acceptance::update::UpdateAcceptance;
 pub use create::{CreateInvitation, CreateOutcome, OnConflict};
 pub use decline::{DeclineInvitation, is_declinable};
 pub use delete::DeleteInvitation;
@@ -83,6 +86,8 @@ pub enum Action {
     Create(Box<CreateInvitation>),
     /// Accepts an invitation.
     Accept(Box<AcceptInvitation>),
+    /// Decides what would keep a subject from accepting.
+    CheckAcceptance(Box<CheckAcceptance>),
     /// Declines an invitation.
     Decline(DeclineInvitation),
     /// Revokes an invitation.
@@ -111,6 +116,10 @@ pub enum Action {
     EraseRecipient(EraseRecipient),
     /// Undoes an acceptance, or ends it.
     ReleaseAcceptance(ReleaseAcceptance),
+    /// Changes the time for which an acceptance counts.
+    UpdateAcceptance(UpdateAcceptance),
+    /// Records that this time is over.
+    ExpireGrant(ExpireGrant),
 }
 
 impl Action {
@@ -118,6 +127,7 @@ impl Action {
     pub fn recipient(&self) -> u16 {
         match self {
             Self::Accept(accept) => accept.access.recipient(),
+            Self::CheckAcceptance(check) => check.accept.access.recipient(),
             Self::Decline(decline) => decline.access.recipient(),
             Self::Create(_)
             | Self::Revoke(_)
@@ -132,7 +142,9 @@ impl Action {
             | Self::ReportDelivery(_)
             | Self::Expire(_)
             | Self::EraseRecipient(_)
-            | Self::ReleaseAcceptance(_) => 0,
+            | Self::ReleaseAcceptance(_)
+            | Self::UpdateAcceptance(_)
+            | Self::ExpireGrant(_) => 0,
         }
     }
 }
@@ -207,6 +219,7 @@ impl Command {
         match &self.action {
             Action::Create(create) => create.as_ref(),
             Action::Accept(accept) => accept.as_ref(),
+            Action::CheckAcceptance(check) => check.as_ref(),
             Action::Decline(decline) => decline,
             Action::Revoke(revoke) => revoke,
             Action::Resend(resend) => resend,
@@ -221,6 +234,8 @@ impl Command {
             Action::Expire(expire) => expire,
             Action::EraseRecipient(erase) => erase,
             Action::ReleaseAcceptance(release) => release,
+            Action::UpdateAcceptance(update) => update,
+            Action::ExpireGrant(expire) => expire,
         }
     }
 
@@ -238,6 +253,7 @@ impl Command {
             Action::Accept(accept) => accept.is_by(person),
             Action::Decline(decline) => decline.address.as_ref().is_none_or(|address| person.has(address)),
             Action::Create(_)
+            | Action::CheckAcceptance(_)
             | Action::Revoke(_)
             | Action::Resend(_)
             | Action::RecordEngagement(_)
@@ -250,6 +266,8 @@ impl Command {
             | Action::ReportDelivery(_)
             | Action::EraseRecipient(_)
             | Action::ReleaseAcceptance(_)
+            | Action::UpdateAcceptance(_)
+            | Action::ExpireGrant(_)
             | Action::Expire(_) => false,
         }
     }
@@ -345,7 +363,7 @@ pub(in crate::domain) trait CommandRules {
     }
 
     /// Returns the refusal of a retry whose first call has made an acceptance.
-    fn check_replay(&self, _made: &Acceptance) -> Result<(), Refusal> {
+    fn check_replay(&self, _made: &Acceptance, _now: Timestamp) -> Result<(), Refusal> {
         Ok(())
     }
 

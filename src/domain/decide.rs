@@ -139,6 +139,8 @@ pub enum AcceptanceChange {
     Update(Acceptance),
     /// The acceptance is as it was loaded, except that it counts no longer: whatever it holds goes back.
     Stop(Acceptance),
+    /// The acceptance is as it was loaded, except that it counts again: it needs what it held.
+    Resume(Acceptance),
 }
 
 /// Decides one command: replays a remembered request, or decides anew and remembers the request.
@@ -172,7 +174,7 @@ fn check_roles(grantable: &GrantableRoles, changes: &Changes) -> Result<(), Refu
     });
     let accepted = changes.acceptance.as_ref().and_then(|change| match change {
         AcceptanceChange::Create(acceptance) => Some(acceptance.roles.as_slice()),
-        AcceptanceChange::Update(_) | AcceptanceChange::Stop(_) => None,
+        AcceptanceChange::Update(_) | AcceptanceChange::Stop(_) | AcceptanceChange::Resume(_) => None,
     });
     let given = invitation.map(|invitation| invitation.details.roles()).into_iter().chain(accepted);
     match given.into_iter().find_map(|roles| grantable.excess(roles)) {

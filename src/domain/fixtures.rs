@@ -37,7 +37,7 @@ use super::value::given_email::GivenEmail;
 use super::value::id::{AcceptanceId, IdSeed, InvitationId};
 use super::value::text::AccountId;
 use super::value::time::{Timestamp, Ttl};
-pub(in crate::domain) use acceptances::{early, release};
+pub(in crate::domain) use acceptances::{early, expire_grant, extend, release};
 
 /// The moment of every decision, unless a test sets another one.
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);

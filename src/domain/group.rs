@@ -163,7 +163,7 @@ impl Group {
         let created = matches!(changes.invitations.first(), Some(Change::Create(_)));
         let new_acceptance = match &changes.acceptance {
             Some(AcceptanceChange::Create(acceptance)) => Some(acceptance.id),
-            Some(AcceptanceChange::Update(_) | AcceptanceChange::Stop(_)) | None => None,
+            Some(AcceptanceChange::Update(_) | AcceptanceChange::Stop(_) | AcceptanceChange::Resume(_)) | None => None,
         };
         let suppressed = changes.deliveries.iter().filter(|new| changes.quotas.suppressed.contains_key(&new.id));
         let suppressed = suppressed.map(|new| new.recipient).collect();
@@ -300,7 +300,11 @@ impl Group {
         let (acceptance, rows) = match change {
             None => return,
             Some(AcceptanceChange::Create(acceptance)) => (acceptance, &mut self.save.accepted),
-            Some(AcceptanceChange::Update(acceptance) | AcceptanceChange::Stop(acceptance)) => {
+            Some(
+                AcceptanceChange::Update(acceptance)
+                | AcceptanceChange::Stop(acceptance)
+                | AcceptanceChange::Resume(acceptance),
+            ) => {
                 // An acceptance that this group has created is still to be inserted, not updated.
                 let is_new = self.save.accepted.contains_key(&acceptance.id);
                 (acceptance, if is_new { &mut self.save.accepted } else { &mut self.save.reaccepted })

@@ -78,6 +78,7 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::MaxUsesBelowUseCount
         | ErrorReason::AcceptanceReleased
         | ErrorReason::AcceptanceEnded
+        | ErrorReason::GrantExpired
         | ErrorReason::ExpectedCountExceeded => Code::FailedPrecondition,
         ErrorReason::Unauthenticated => Code::Unauthenticated,
         ErrorReason::PermissionDenied
@@ -161,6 +162,8 @@ impl From<Refusal> for Status {
             }
             Refusal::AcceptanceReleased => acceptance::released(),
             Refusal::AcceptanceEnded => acceptance::ended(),
+            Refusal::GrantExpired => acceptance::grant_expired(),
+            Refusal::Blocked(blockers) => blockers.into_iter().next().map_or_else(unavailable, Self::from),
             Refusal::RoleNotGrantable(role) => role_not_grantable(&role),
             Refusal::LinkRequired => {
                 let permission = Permission::InvitationsAccept.name();

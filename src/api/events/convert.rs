@@ -125,6 +125,7 @@ fn accepted(id: InvitationId, accepted: &AcceptedPayload) -> pb::InvitationAccep
         recipient: accepted.recipient.map(|ordinal| recipient_name(id, ordinal)).unwrap_or_default(),
         guest_organization_id: text(accepted.guest_organization_id),
         connection_id: text(accepted.connection_id),
+        grant_expire_time: accepted.grant_expire_at.map(timestamp),
     }
 }
 
@@ -139,6 +140,8 @@ fn acceptance(id: InvitationId, changed: &AcceptancePayload) -> pb::AcceptanceEv
         guest_organization_id: text(changed.guest_organization_id),
         connection_id: text(changed.connection_id),
         reason: changed.reason.clone().unwrap_or_default(),
+        grant_expire_time: changed.grant_expire_at.map(timestamp),
+        old_grant_expire_time: changed.old_grant_expire_at.map(timestamp),
     }
 }
 

@@ -1,14 +1,16 @@
-//! The acceptances of invitations: one by its name, pages of one invitation's, and their end.
+//! The acceptances of invitations: one by its name, pages of one invitation's, their changes and their end.
 
 use tonic::Status;
 
 use crate::api::convert::acceptance::{acceptance, with_etag};
 use crate::api::execute::{Api, Call, note_invitation};
+use crate::api::parse::field_mask::FieldMask;
 use crate::api::parse::filter;
+use crate::api::parse::moment;
 use crate::api::parse::page;
 use crate::api::parse::violations::Violations;
 use crate::api::resource::{InvitationName, parse_acceptance};
-use crate::domain::command::{AcceptanceTarget, Action, ReleaseAcceptance};
+use crate::domain::command::{AcceptanceTarget, Action, ReleaseAcceptance, UpdateAcceptance};
 use crate::domain::group::Executed;
 use crate::domain::invitation::acceptance::{ReleaseMode, Subject};
 use crate::domain::invitation::refusal::Refusal;
@@ -33,7 +35,7 @@ pub(super) async fn get_acceptance(
     let found = api.find_lagging(Option::is_some, |reads| reads.get_acceptance(&reach, invitation, id)).await?;
     let found = found.ok_or_else(not_found)?;
     note_invitation(invitation);
-    Ok(with_etag(&found))
+    Ok(with_etag(&found, api.clock.now()))
 }
 
 /// Lists the acceptances of an invitation.
@@ -51,12 +53,19 @@ pub(super) async fn list_acceptances(
     let reach = api.reach(call).await?;
     let (size, limit) = (asked.size, asked.limit());
     let of_invitation = AcceptanceQuery::of(invitation, limit);
-    let query =
-        AcceptanceQuery { kind, subject, states, ascending: asked.ascending, after: asked.after, ..of_invitation };
+    let now = api.clock.now();
+    let query = AcceptanceQuery {
+        kind,
+        subject,
+        states: (states, now),
+        ascending: asked.ascending,
+        after: asked.after,
+        ..of_invitation
+    };
     let found = api.find_lagging(Option::is_some, |reads| reads.list_acceptances(&reach, &query)).await?;
     let rows = found.ok_or_else(status::not_found)?;
     note_invitation(invitation);
-    let show = |row: &_| Ok(with_etag(row));
+    let show = |row: &_| Ok(with_etag(row, now));
     let (acceptances, next_page_token) =
         page::show((api, call, message), (&rows, None), size, Cursor::of_acceptance, show)?;
     Ok(pb::ListAcceptancesResponse { acceptances, next_page_token })
@@ -75,6 +84,27 @@ pub(super) async fn release_acceptance(
     let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
     let release = target.zip(mode).map(|(target, mode)| ReleaseAcceptance { target, mode, reason });
     let executed = api.execute(call, message, violations, release.map(Action::ReleaseAcceptance)).await?;
+    changed(api, &executed)
+}
+
+/// Changes the time for which an acceptance counts.
+pub(super) async fn update_acceptance(
+    api: &Api,
+    call: &Call,
+    message: &pb::UpdateAcceptanceRequest,
+    mut violations: Violations,
+) -> Result<pb::Acceptance, Status> {
+    let empty = pb::Acceptance::default();
+    let given = message.acceptance.as_ref().unwrap_or(&empty);
+    let name = violations.required("acceptance.name", &given.name, parse_acceptance);
+    let target = target(&mut violations, "acceptance.etag", (name, &given.etag));
+    let field = "grant_expire_time";
+    let mask =
+        FieldMask::parse(&mut violations, message.update_mask.as_ref(), [(field, given.grant_expire_time.is_some())]);
+    let expire_at = moment(&mut violations, "acceptance.grant_expire_time", given.grant_expire_time);
+    let grant_expire_at = mask.has(field).then_some(expire_at);
+    let update = target.map(|target| Action::UpdateAcceptance(UpdateAcceptance { target, grant_expire_at }));
+    let executed = api.execute(call, message, violations, update).await?;
     changed(api, &executed)
 }
 
@@ -102,5 +132,6 @@ fn changed(api: &Api, executed: &Executed) -> Result<pb::Acceptance, Status> {
     let Some(changed) = &executed.acceptance else {
         return Err(api.defect(&"a command about an acceptance has left none"));
     };
-    Ok(if executed.dry_run { acceptance(changed) } else { with_etag(changed) })
+    let now = executed.now;
+    Ok(if executed.dry_run { acceptance(changed, now) } else { with_etag(changed, now) })
 }

@@ -18,7 +18,7 @@ impl Resource for pb::GuestInvitation {
     fn of(invitation: &Invitation, now: Timestamp, identity: Identity) -> Option<Self> {
         let Details::Guest(details) = &invitation.details else { return None };
         let own = guest_details(details, invitation);
-        let acceptance = standing(invitation, &identity);
+        let acceptance = standing(invitation, now, &identity);
         Some(shown! {
             GuestInvitation, expiring in guest_invitation, of invitation at now with identity;
             name: identity.typed_name,

@@ -151,6 +151,7 @@ pub(in crate::api) fn acceptance_states(violations: &mut Violations, states: &[i
     values(violations, "states", states, |value| match Given::try_from(value).ok()? {
         Given::Unspecified => None,
         Given::Active => Some(AcceptanceState::Active),
+        Given::Expired => Some(AcceptanceState::Expired),
         Given::Released => Some(AcceptanceState::Released),
         Given::Ended => Some(AcceptanceState::Ended),
     })

@@ -196,6 +196,7 @@ fn acceptance_json(acceptance: &Acceptance) -> Value {
         "display_name": acceptance.display_name,
         "existing_user": acceptance.existing_user,
         "accept_time": time(Some(acceptance.accepted_at)),
+        "grant_expire_time": time(acceptance.grant_expire_at),
         "release_time": time(acceptance.release.map(|release| release.at)),
         "roles": acceptance.roles,
         "guest_organization_id": acceptance.guest_organization_id,

@@ -15,7 +15,7 @@ impl Resource for pb::UserInvitation {
 
     fn of(invitation: &Invitation, now: Timestamp, identity: Identity) -> Option<Self> {
         let Details::User(details) = &invitation.details else { return None };
-        let acceptance = standing(invitation, &identity);
+        let acceptance = standing(invitation, now, &identity);
         Some(shown! {
             UserInvitation, expiring in user_invitation, of invitation at now with identity;
             name: identity.typed_name,

@@ -1,5 +1,6 @@
 //! Accepts an invitation for one subject: the only way to consume a use.
 
+pub(super) mod check;
 #[cfg(test)]
 mod tests;
 use uuid::Uuid;
@@ -13,7 +14,6 @@ use crate::domain::group::open::MAX_RIVALS;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, Acceptor};
 use crate::domain::invitation::elsewhere::elsewhere;
-use crate::domain::invitation::email_rule::{is_meant_for, match_acceptor};
 use crate::domain::invitation::event::payload::{AcceptedElsewherePayload, AcceptedPayload, FulfilledPayload};
 use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
@@ -75,44 +75,16 @@ impl CommandRules for AcceptInvitation {
         self.proof.as_ref().map(|proof| proof.use_key(account))
     }
 
-    fn check_replay(&self, made: &Acceptance) -> Result<(), Refusal> {
-        made.require_active()
+    fn check_replay(&self, made: &Acceptance, now: Timestamp) -> Result<(), Refusal> {
+        made.require_active(now)
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.reached(command, &self.access)?;
-        // This precedes the check of the state: an acceptance holds, whatever has happened to the invitation since.
-        if let Some(acceptance) = loaded.acceptance_of(invitation.id, &self.acceptor.subject) {
-            acceptance.require_active()?;
-            let affected = Affected {
-                invitation: invitation.id,
-                acceptance: Some(acceptance.id),
-                delivery: None,
-                already_accepted: true,
-            };
+        if let Some(affected) = self.answered(loaded, invitation)? {
             return Ok(Decided { changes: Changes::default(), affected });
         }
-        if self.by_system && is_guest_already(invitation, self) {
-            check_guest(loaded, invitation)?;
-            let affected =
-                Affected { invitation: invitation.id, acceptance: None, delivery: None, already_accepted: true };
-            return Ok(Decided { changes: Changes::default(), affected });
-        }
-        invitation.state_at(loaded.now).require_active()?;
-        check_proof(loaded, command, invitation, self)?;
-        let acceptor = &*self.proven_acceptor(invitation, loaded.now);
-        // A system needs no address, since it acts for an organization.
-        let matched = if self.by_system && invitation.details.admits_systems() {
-            (None, None)
-        } else {
-            match_acceptor(invitation, self.access.recipient(), acceptor)?
-        };
-        if self.access.is_for_invited() && !is_meant_for(invitation, acceptor, &matched) {
-            return Err(Refusal::LinkRequired);
-        }
-        check_created_connection(loaded, invitation, self)?;
-        invitation.details.check_guest_organization(self.guest_organization_id)?;
-
+        let matched = self.check(loaded, command, invitation, Err)?;
         let mut maker = Maker::new(loaded, command);
         let mut acceptance = new_acceptance(&mut maker, invitation, self, matched);
         let used_proof = used_proof(&maker, invitation, self, &acceptance, context);
@@ -161,19 +133,6 @@ impl AcceptInvitation {
     }
 }
 
-/// Checks that no other subject has accepted with the proof. A proof that does not count is not looked at.
-fn check_proof(
-    loaded: &Loaded,
-    command: &Command,
-    invitation: &Invitation,
-    accept: &AcceptInvitation,
-) -> Result<(), Refusal> {
-    let Some(proof) = accept.counting_proof(invitation, loaded.now) else { return Ok(()) };
-    let Some(used) = loaded.request(&proof.use_key(command.account())) else { return Ok(()) };
-    let by = used.acceptance.and_then(|id| loaded.acceptance(invitation.id, id));
-    if by.is_some_and(|by| by.subject == accept.acceptor.subject) { Ok(()) } else { Err(Refusal::EmailProofUsed) }
-}
-
 /// Returns the use of a proof that counts, to be remembered. Another process that saves the same one has a conflict, and
 /// decides again.
 fn used_proof(
@@ -207,18 +166,6 @@ fn notice(
     Some(NewDelivery { address, about: Some(acceptance.id.0), ..message })
 }
 
-/// Returns whether a person has accepted for the same organization that a system accepts for.
-fn is_guest_already(invitation: &Invitation, accept: &AcceptInvitation) -> bool {
-    let guest = invitation.details.guest_organization();
-    guest.is_some() && guest == accept.guest_organization_id
-}
-
-/// Refuses to answer that an organization is a guest by an acceptance that has ended.
-fn check_guest(loaded: &Loaded, invitation: &Invitation) -> Result<(), Refusal> {
-    let known = loaded.acceptances_of(invitation);
-    known.iter().filter(|known| !known.is_undone()).try_for_each(Acceptance::require_active)
-}
-
 fn new_acceptance(
     maker: &mut Maker<'_>,
     invitation: &Invitation,
@@ -229,6 +176,7 @@ fn new_acceptance(
     let connection = accept.created_connection.clone();
     Acceptance {
         roles: invitation.details.roles().to_vec(),
+        grant_expire_at: invitation.details.shared().grant_ttl.map(|ttl| maker.loaded.now.plus(ttl)),
         guest_organization_id: accept.guest_organization_id,
         accepted_by: invitation.details.accepted_by(accept.by_system),
         ..Acceptance::new(id, invitation.id, &accept.acceptor, matched, connection, maker.loaded.now)
@@ -247,6 +195,7 @@ fn accepted(invitation: &Invitation, acceptance: &Acceptance) -> Payload {
         recipient: acceptance.recipient,
         guest_organization_id: acceptance.guest_organization_id,
         connection_id: created.or_else(|| invitation.details.resource_id()),
+        grant_expire_at: acceptance.grant_expire_at,
     }))
 }
 
@@ -261,19 +210,4 @@ fn used(maker: &Maker<'_>, invitation: &Invitation, acceptance: &Acceptance) -> 
     }
     invitation.details.note_acceptance(acceptance);
     invitation
-}
-
-/// Checks that the connection which the acceptor created fits the invitation and belongs to no other acceptance.
-fn check_created_connection(
-    loaded: &Loaded,
-    invitation: &Invitation,
-    accept: &AcceptInvitation,
-) -> Result<(), Refusal> {
-    let Some(connection) = &accept.created_connection else { return Ok(()) };
-    let unfit = |invalid| Refusal::InvalidField { field: "created_connection", invalid };
-    invitation.details.check_created_connection().map_err(unfit)?;
-    match loaded.acceptance_with(invitation.id, connection.id) {
-        Some(_) => Err(Refusal::CreatedConnectionExists(connection.id)),
-        None => Ok(()),
-    }
 }

@@ -1,13 +1,15 @@
 //! The commands about an acceptance that was made, each in a file of its own.
 
+pub(super) mod expire;
 pub(super) mod release;
 #[cfg(test)]
 mod tests;
+pub(super) mod update;
 
 use std::sync::Arc;
 
 use super::{Command, ReadSet};
-use crate::domain::decide::Maker;
+use crate::domain::decide::{Affected, Maker};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
@@ -53,6 +55,19 @@ impl AcceptanceTarget {
     }
 }
 
+/// Shows an acceptance as a command leaves it among the newest ones of its invitation.
+fn show(invitation: &mut Invitation, changed: &Acceptance) {
+    for shown in invitation.acceptances.iter_mut().filter(|shown| shown.id == changed.id) {
+        shown.clone_from(changed);
+    }
+}
+
+/// Returns the rows that the answer to a command about an acceptance shows.
+fn affected(acceptance: &Acceptance) -> Affected {
+    let (invitation, acceptance) = (acceptance.invitation, Some(acceptance.id));
+    Affected { invitation, acceptance, delivery: None, already_accepted: false }
+}
+
 /// Creates the event of a change of an acceptance, whose invitation is as it is afterwards.
 fn event(
     maker: &mut Maker<'_>,
@@ -71,6 +86,8 @@ fn event(
         guest_organization_id: acceptance.guest_organization_id,
         connection_id: created.or_else(|| invitation.details.resource_id()),
         reason,
+        grant_expire_at: acceptance.grant_expire_at,
+        old_grant_expire_at: None,
     };
     maker.event(invitation, event_type, Payload::Acceptance(Box::new(payload)))
 }

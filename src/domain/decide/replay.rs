@@ -30,7 +30,7 @@ pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Op
     }
     let Remembered { invitation, acceptance, .. } = *remembered;
     if let Some(made) = acceptance.and_then(|id| loaded.acceptance(invitation, id)) {
-        command.rules().check_replay(made)?;
+        command.rules().check_replay(made, loaded.now)?;
     }
     let already_accepted = acceptance.is_some() && !remembered.has_changed_something();
     Ok(Some(Affected { invitation, acceptance, delivery, already_accepted }))

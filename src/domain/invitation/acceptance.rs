@@ -78,6 +78,8 @@ pub struct Release {
 pub enum AcceptanceState {
     /// It counts.
     Active,
+    /// The time for which it counts is over.
+    Expired,
     /// It was undone, and the same subject may accept again.
     Released,
     /// It was ended for good.
@@ -115,6 +117,10 @@ pub struct Acceptance {
     pub accepted_by: AcceptedBy,
     /// The number of its changes, from 1; shown by its etag.
     pub revision: i64,
+    /// The moment from which it counts no longer, `None` if it always does.
+    pub grant_expire_at: Option<Timestamp>,
+    /// The expiry of it that an event has recorded.
+    pub grant_told_at: Option<Timestamp>,
     /// The end, once a caller has ended it.
     pub release: Option<Release>,
     /// Other invitations of the person that it has closed.
@@ -149,15 +155,18 @@ impl Acceptance {
             guest_organization_id: None,
             accepted_by: AcceptedBy::User,
             revision: 1,
+            grant_expire_at: None,
+            grant_told_at: None,
             release: None,
             closed: Vec::new(),
             unknown: UnknownFields::default(),
         }
     }
 
-    /// Returns the state.
-    pub fn state(&self) -> AcceptanceState {
+    /// Returns the state at a moment. The store's filter of lists has the same rule in SQL.
+    pub fn state_at(&self, now: Timestamp) -> AcceptanceState {
         match self.release.map(|release| release.mode) {
+            None if self.grant_expire_at.is_some_and(|expire_at| expire_at <= now) => AcceptanceState::Expired,
             None => AcceptanceState::Active,
             Some(ReleaseMode::Undo) => AcceptanceState::Released,
             Some(ReleaseMode::End) => AcceptanceState::Ended,
@@ -165,17 +174,27 @@ impl Acceptance {
     }
 
     /// Returns the refusal to answer with it as with an acceptance that counts; `None` if it does.
-    pub fn require_active(&self) -> Result<(), Refusal> {
-        match self.state() {
+    pub fn require_active(&self, now: Timestamp) -> Result<(), Refusal> {
+        match self.state_at(now) {
             AcceptanceState::Active => Ok(()),
+            AcceptanceState::Expired => Err(Refusal::GrantExpired),
             AcceptanceState::Released => Err(Refusal::AcceptanceReleased),
             AcceptanceState::Ended => Err(Refusal::AcceptanceEnded),
         }
     }
 
+    /// Returns the refusal to change it; `None` if no caller has ended it.
+    pub fn require_standing(&self) -> Result<(), Refusal> {
+        match self.release.map(|release| release.mode) {
+            None => Ok(()),
+            Some(ReleaseMode::Undo) => Err(Refusal::AcceptanceReleased),
+            Some(ReleaseMode::End) => Err(Refusal::AcceptanceEnded),
+        }
+    }
+
     /// Returns whether it was undone. Then its subject, its recipient and its connection are free for another one.
     pub fn is_undone(&self) -> bool {
-        self.state() == AcceptanceState::Released
+        self.release.is_some_and(|release| release.mode == ReleaseMode::Undo)
     }
 
     /// Returns the strong entity tag: quoted, another one after each change.

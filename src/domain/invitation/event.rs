@@ -82,6 +82,12 @@ pub enum EventType {
     /// An acceptance was ended for good.
     #[strum(serialize = "acceptance.ended")]
     AcceptanceEnded,
+    /// The time for which an acceptance counts is over.
+    #[strum(serialize = "acceptance.expired")]
+    AcceptanceExpired,
+    /// The time for which an acceptance counts was changed.
+    #[strum(serialize = "acceptance.updated")]
+    AcceptanceUpdated,
     /// The mail server accepted a message.
     #[strum(serialize = "delivery.sent")]
     DeliverySent,

@@ -63,6 +63,10 @@ pub enum Refusal {
     AcceptanceReleased,
     /// The acceptance was ended, and its subject may not accept again.
     AcceptanceEnded,
+    /// The time for which the subject's acceptance counts is over.
+    GrantExpired,
+    /// All that would keep a subject from accepting, in the order in which an accept checks it.
+    Blocked(Vec<Refusal>),
     /// The caller may not give this role.
     RoleNotGrantable(String),
     /// The name of an invitation that is open to whoever has its link is no proof of having it.
@@ -138,6 +142,7 @@ impl Refusal {
                 | Self::InvitationFulfilled
                 | Self::AcceptanceReleased
                 | Self::AcceptanceEnded
+                | Self::GrantExpired
         )
     }
 }

@@ -25,3 +25,9 @@ pub(super) fn ended() -> Status {
     let message = "the acceptance was ended, so this invitation lets the person in no more: create another one";
     status(ErrorReason::AcceptanceEnded, message, [])
 }
+
+/// FAILED_PRECONDITION for a subject whose time is over.
+pub(super) fn grant_expired() -> Status {
+    let message = "the time for which the acceptance counts is over: extend it with UpdateAcceptance, or create another invitation";
+    status(ErrorReason::GrantExpired, message, [])
+}

@@ -14,6 +14,7 @@ use crate::domain::invitation::acceptance::{Acceptance, AcceptanceState, Subject
 use crate::domain::kind::Kind;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
+use crate::domain::value::time::Timestamp;
 use crate::store::Reads;
 use crate::store::sql::entity::acceptance::{Column, Entity, Model};
 use crate::store::sql::error::StoreError;
@@ -29,8 +30,8 @@ pub struct AcceptanceQuery {
     pub kind: Option<Kind>,
     /// Only those by this subject, of which one at most is not undone.
     pub subject: Option<Subject>,
-    /// Only those in one of these states; empty means all.
-    pub states: Vec<AcceptanceState>,
+    /// Only those in one of these states at a moment; empty means all.
+    pub states: (Vec<AcceptanceState>, Timestamp),
     /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
     /// The most rows.
@@ -42,7 +43,15 @@ pub struct AcceptanceQuery {
 impl AcceptanceQuery {
     /// Returns the query for all acceptances of an invitation, the newest first.
     pub fn of(invitation: InvitationId, limit: u64) -> Self {
-        Self { invitation, kind: None, subject: None, states: Vec::new(), ascending: false, limit, after: None }
+        Self {
+            invitation,
+            kind: None,
+            subject: None,
+            states: (Vec::new(), Timestamp::from_micros(0)),
+            ascending: false,
+            limit,
+            after: None,
+        }
     }
 }
 
@@ -113,7 +122,7 @@ impl Reads {
             .filter(own)
             .filter(Column::InvitationId.eq(query.invitation.0))
             .apply_if(query.subject.as_ref(), |page, subject| page.filter(Column::Subject.eq(&subject.0)))
-            .apply_if(in_states(&query.states), QueryFilter::filter)
+            .apply_if(in_states(&query.states.0, query.states.1), QueryFilter::filter)
             .apply_if(query.after.as_ref(), |page, cursor| page.filter(behind(Column::Id, cursor.id, query.ascending)))
             .order_by(Column::Id, order(query.ascending))
             .limit(query.limit);
@@ -131,14 +140,19 @@ impl Reads {
     }
 }
 
-/// Returns the condition for an acceptance to be in one of some states; `None` if all are. It is the rule of `Acceptance::state`.
-fn in_states(states: &[AcceptanceState]) -> Option<Condition> {
+/// Returns the condition for an acceptance to be in one of some states at a moment; `None` if all are. It is the rule of
+/// `Acceptance::state_at`.
+fn in_states(states: &[AcceptanceState], now: Timestamp) -> Option<Condition> {
+    let stands = || Condition::all().add(Column::ReleasedAt.is_null());
+    let ended = || Condition::all().add(Column::ReleasedAt.is_not_null());
     let condition = |state: &AcceptanceState| match state {
-        AcceptanceState::Active => Condition::all().add(Column::ReleasedAt.is_null()),
-        AcceptanceState::Released => Condition::all().add(Column::UndoneId.ne(Uuid::nil())),
-        AcceptanceState::Ended => {
-            Condition::all().add(Column::ReleasedAt.is_not_null()).add(Column::UndoneId.eq(Uuid::nil()))
+        AcceptanceState::Active => {
+            let never = Column::GrantExpireAt.is_null();
+            stands().add(Condition::any().add(never).add(Column::GrantExpireAt.gt(now.micros())))
         }
+        AcceptanceState::Expired => stands().add(Column::GrantExpireAt.lte(now.micros())),
+        AcceptanceState::Released => ended().add(Column::UndoneId.ne(Uuid::nil())),
+        AcceptanceState::Ended => ended().add(Column::UndoneId.eq(Uuid::nil())),
     };
     let any = states.iter().map(condition).fold(Condition::any(), Condition::add);
     (!states.is_empty()).then_some(any)

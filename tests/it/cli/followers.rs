@@ -71,6 +71,11 @@ async fn calls(service: &Service) {
         let Some(pb::accept_invitations_result::Result::Acceptance(made)) = made.result else { panic!("{made:?}") };
         acceptances::release(service, &made.name, mode).await.unwrap();
     }
+    let grant_ttl = messages::seconds(3_600);
+    let short = generals::create(service, pb::Invitation { grant_ttl, ..into_team(&[internal("eve")]) }).await;
+    let made = acceptances::accept(service, &short.invitation_token, "eve", "").await.unwrap();
+    let sooner = acceptances::extending(&made.name, messages::at(60));
+    service.invitations().update_acceptance(sooner).await.unwrap();
     generals::create(service, into_team(&[internal("bob")])).await;
     let replacing = with_conflict(into_team(&[internal("bob")]), pb::OnConflict::Replace);
     generals::try_create(service, replacing).await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use invitation_service::domain::command::{
     AcceptInvitation, AcceptanceTarget, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation,
     Expiry, ExpiryTime, MapUpdate, OnConflict, RecordCreatedConnection, ReleaseAcceptance, ReportDelivery, Request,
-    SettleDelivery, Target, UpdateInvitation, UpdatedFields, VerifyEmail,
+    SettleDelivery, Target, UpdateAcceptance, UpdateInvitation, UpdatedFields, VerifyEmail,
 };
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
 use invitation_service::domain::invitation::acceptance::{Acceptor, ReleaseMode};
@@ -131,6 +131,9 @@ impl Chooser<'_> {
         if create.expiry.is_some() || self.random.chance(30) {
             create.expiry = after(self.random.pick(&SPANS));
         }
+        if self.random.chance(30) {
+            create.details.shared_mut().grant_ttl = Some(seconds(self.random.pick(&SPANS)));
+        }
         if self.random.chance(20) {
             create.labels.insert("team".to_owned(), self.random.pick(&PEOPLE).to_owned());
         }
@@ -174,7 +177,8 @@ impl Chooser<'_> {
                 ("Sync", sync(self.random.pick(&["t1", "t2"]), &domains))
             }
             75..77 => ("Connect", self.connect(about)),
-            77..81 => ("Release", self.release(about).unwrap_or_else(|| revoke(about))),
+            77..80 => ("Release", self.release(about).unwrap_or_else(|| revoke(about))),
+            80..81 => ("Extend", self.extend(about).unwrap_or_else(|| revoke(about))),
             81..83 => {
                 let verify = VerifyEmail { access: Access::Link(about.claims(0)), email: email(&self.address()) };
                 ("Verify", Action::VerifyEmail(verify))
@@ -274,13 +278,26 @@ impl Chooser<'_> {
 
     /// Undoes an acceptance, or ends it.
     fn release(&mut self, about: &Invitation) -> Option<Action> {
+        let target = self.made(about)?;
+        let mode = if self.random.chance(70) { ReleaseMode::Undo } else { ReleaseMode::End };
+        Some(Action::ReleaseAcceptance(ReleaseAcceptance { target, mode, reason: None }))
+    }
+
+    /// Changes for how long an acceptance counts.
+    fn extend(&mut self, about: &Invitation) -> Option<Action> {
+        let target = self.made(about)?;
+        let expire_at = self.now.plus(seconds(self.random.pick(&SPANS)));
+        let grant_expire_at = Some(Some(expire_at).filter(|_| self.random.chance(80)));
+        Some(Action::UpdateAcceptance(UpdateAcceptance { target, grant_expire_at }))
+    }
+
+    /// One of the acceptances of an invitation, now and then of this version alone.
+    fn made(&mut self, about: &Invitation) -> Option<AcceptanceTarget> {
         let made = self.model.acceptances.values().map(|(_, acceptance)| acceptance);
         let made: Vec<_> = made.filter(|made| made.invitation == about.id).cloned().collect();
         let made = self.random.pick_late(&made)?;
-        let mode = if self.random.chance(70) { ReleaseMode::Undo } else { ReleaseMode::End };
         let etag = self.random.chance(20).then(|| made.etag());
-        let target = AcceptanceTarget { invitation: about.id, id: made.id, etag };
-        Some(Action::ReleaseAcceptance(ReleaseAcceptance { target, mode, reason: None }))
+        Some(AcceptanceTarget { invitation: about.id, id: made.id, etag })
     }
 
     fn report(&mut self) -> Option<Action> {

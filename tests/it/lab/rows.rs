@@ -28,7 +28,7 @@ const TABLES: [(&str, &str); 15] = [
     (
         "acceptance",
         "t:account_id i:invitation_id i:id t:subject n:recipient i:created_connection_id n:accepted_at i:undone_id
-        n:released_at",
+        n:released_at n:grant_expire_at n:grant_told_at",
     ),
     ("engagement", "t:account_id i:invitation_id n:views n:clicks n:unfurls n:last_sequence"),
     (
@@ -163,6 +163,8 @@ impl Model {
                     accepted_at,
                     undone_id,
                     released_at,
+                    at(acceptance.grant_expire_at),
+                    at(acceptance.grant_told_at),
                 ],
             );
         }

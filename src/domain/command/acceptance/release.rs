@@ -3,9 +3,9 @@
 //! To undo one never fails: it is what a caller does whose own part of an acceptance has failed. Where another invitation has taken
 //! the place meanwhile, the invitation stays closed.
 
-use super::{AcceptanceTarget, event};
+use super::{AcceptanceTarget, affected, event, show};
 use crate::domain::command::{Command, CommandRules, ReadSet};
-use crate::domain::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decided, Maker};
+use crate::domain::decide::{AcceptanceChange, Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::erasure::is_for_nobody;
 use crate::domain::group::loaded::Loaded;
@@ -73,12 +73,7 @@ impl CommandRules for ReleaseAcceptance {
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
         let (before, acceptance) = self.target.find(loaded, command)?;
-        let affected = Affected {
-            invitation: before.id,
-            acceptance: Some(acceptance.id),
-            delivery: None,
-            already_accepted: false,
-        };
+        let affected = affected(acceptance);
         match (self.mode, acceptance.release.map(|release| release.mode)) {
             (_, None) => {}
             // Whoever was ended is not let in again by a call that comes late.
@@ -98,9 +93,7 @@ impl CommandRules for ReleaseAcceptance {
             }
             ReleaseMode::End => Vec::new(),
         };
-        for shown in invitation.acceptances.iter_mut().filter(|shown| shown.id == released.id) {
-            shown.clone_from(&released);
-        }
+        show(&mut invitation, &released);
         let event_type = match self.mode {
             ReleaseMode::Undo => EventType::AcceptanceReleased,
             ReleaseMode::End => EventType::AcceptanceEnded,

@@ -1,5 +1,7 @@
 //! Acceptances that are undone, and such that are ended.
 
+mod grants;
+
 use uuid::Uuid;
 
 use crate::domain::decide::tests::{after, beside, event_types, is_nothing, run_on, together};
@@ -79,7 +81,7 @@ fn undo_leaves_the_invitation_as_it_was_in_every_kind() {
         assert_eq!((after.revision, after.updated_at), (before.revision + 2, NOW), "{case}");
         assert_eq!(event_types(&decided.changes), [EventType::AcceptanceReleased], "{case}");
         let undone = released(&decided);
-        assert_eq!((undone.state(), undone.revision), (AcceptanceState::Released, 2), "{case}");
+        assert_eq!((undone.state_at(NOW), undone.revision), (AcceptanceState::Released, 2), "{case}");
         assert_eq!(decided.affected.acceptance, Some(acceptance.id), "{case}");
     }
 }
@@ -94,7 +96,7 @@ fn end_leaves_the_use_spent_in_every_kind() {
         let after = after(&decided.changes).unwrap();
         assert_eq!((after.facts, &after.details, &after.recipients), (held.facts, &held.details, &held.recipients));
         assert_eq!(event_types(&decided.changes), [EventType::AcceptanceEnded]);
-        assert_eq!(released(&decided).state(), AcceptanceState::Ended);
+        assert_eq!(released(&decided).state_at(NOW), AcceptanceState::Ended);
         assert!(decided.changes.slots.is_empty());
     }
 }
@@ -123,7 +125,7 @@ fn same_subject_accepts_again_after_undo_and_not_after_end() {
         let second = group.run(&command(3, accept(before.claims(1), jane())), &CONTEXT).unwrap();
         let second = second.acceptance.unwrap();
         assert_ne!(second.id, first.id, "another name");
-        assert_eq!((second.state(), second.revision), (AcceptanceState::Active, 1));
+        assert_eq!((second.state_at(NOW), second.revision), (AcceptanceState::Active, 1));
         // A release of the first that comes late does not touch the second.
         assert!(!group.run(&command(4, release(&first, Undo)), &CONTEXT).unwrap().happened);
         group.run(&command(5, release(&second, End)), &CONTEXT).unwrap();
@@ -166,7 +168,7 @@ fn invitation_stays_closed_if_its_place_is_taken() {
         let after = after(&decided.changes).unwrap();
         assert_eq!((after.state_at(NOW), after.facts.use_count), (State::Fulfilled, 0), "closed, with its use back");
         assert_eq!(after.facts.accepted_elsewhere_at, Some(NOW));
-        assert_eq!(released(&decided).state(), AcceptanceState::Released);
+        assert_eq!(released(&decided).state_at(NOW), AcceptanceState::Released);
         assert!(decided.changes.slots.is_empty());
     }
 }

@@ -49,6 +49,7 @@ fn created(changes: &Changes) -> Option<&CreatedConnection> {
     match changes.acceptance.as_ref()? {
         AcceptanceChange::Create(acceptance)
         | AcceptanceChange::Update(acceptance)
+        | AcceptanceChange::Resume(acceptance)
         | AcceptanceChange::Stop(acceptance) => acceptance.created_connection.as_ref(),
     }
 }

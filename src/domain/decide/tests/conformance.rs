@@ -1,7 +1,7 @@
 //! Every kind in every state under every verb, compared with the lifecycle table of the API.
 
 use super::{after, event_types, is_nothing, run_on};
-use crate::domain::command::Action;
+use crate::domain::command::{AcceptInvitation, Action, CheckAcceptance};
 use crate::domain::decide::{Changes, Decided};
 use crate::domain::fixtures::{
     NOW, accept, acceptor, command, decline, details, email, general, invited, loaded, minutes, person, resend, revoke,
@@ -192,6 +192,9 @@ fn check(case: &str, shape: Shape, verb: &str, before: &Invitation, expected: Ce
         return assert_eq!(later, wanted, "{case}");
     }
     let result = run_on(&loaded(before, &[]), &command(1, action(shape, verb, before)));
+    if let Action::Accept(accept) = action(shape, verb, before) {
+        check_blockers(case, before, *accept, result.as_ref().err());
+    }
     let uses = before.facts.use_count;
     let last = before.facts.max_uses == Some(uses + 1);
     match (result, expected) {
@@ -205,6 +208,16 @@ fn check(case: &str, shape: Shape, verb: &str, before: &Invitation, expected: Ce
             assert_eq!(event_types(&changes).contains(&EventType::Fulfilled), last, "{case}");
         }
         (result, expected) => panic!("{case}: {result:?}, not {expected:?}"),
+    }
+}
+
+/// Compares the check of an accept with the accept: the first blocker is its refusal.
+fn check_blockers(case: &str, before: &Invitation, accept: AcceptInvitation, refusal: Option<&Refusal>) {
+    let check = command(1, Action::CheckAcceptance(Box::new(CheckAcceptance { accept })));
+    match (run_on(&loaded(before, &[]), &check), refusal) {
+        (Ok(Decided { changes, .. }), None) => assert!(is_nothing(&changes), "{case}"),
+        (Err(Refusal::Blocked(blockers)), Some(refusal)) => assert_eq!(&blockers[0], refusal, "{case}"),
+        (result, refusal) => panic!("{case}: {result:?}, and the accept {refusal:?}"),
     }
 }
 

@@ -96,6 +96,7 @@ fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Ac
         | Action::SyncAutojoin(_)
         | Action::Create(_)
         | Action::Accept(_)
+        | Action::CheckAcceptance(_)
         | Action::Decline(_)
         | Action::RecordEngagement(_)
         | Action::SettleDelivery(_)
@@ -103,7 +104,9 @@ fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Ac
         | Action::VerifyEmail(_)
         | Action::Expire(_)
         | Action::EraseRecipient(_)
-        | Action::ReleaseAcceptance(_) => None,
+        | Action::ReleaseAcceptance(_)
+        | Action::UpdateAcceptance(_)
+        | Action::ExpireGrant(_) => None,
     });
     named.collect()
 }

@@ -29,7 +29,7 @@ pub enum Payload {
     AcceptedElsewhere(AcceptedElsewherePayload),
     /// Of `invitation.reopened`.
     Reopened(ReopenedPayload),
-    /// Of `acceptance.released` and `acceptance.ended`.
+    /// Of `acceptance.released`, `acceptance.ended`, `acceptance.expired` and `acceptance.updated`.
     Acceptance(Box<AcceptancePayload>),
     /// Of `invitation.declined`.
     Declined(DeclinedPayload),
@@ -105,6 +105,8 @@ pub struct AcceptedPayload {
     pub guest_organization_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_expire_at: Option<Timestamp>,
 }
 
 /// The acceptance of another invitation.
@@ -139,6 +141,10 @@ pub struct AcceptancePayload {
     pub connection_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_expire_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_grant_expire_at: Option<Timestamp>,
 }
 
 /// A recipient's refusal.
@@ -281,7 +287,10 @@ impl Payload {
             EventType::Accepted => Self::Accepted(from_value(json)?),
             EventType::AcceptedElsewhere => Self::AcceptedElsewhere(from_value(json)?),
             EventType::Reopened => Self::Reopened(from_value(json)?),
-            EventType::AcceptanceReleased | EventType::AcceptanceEnded => Self::Acceptance(from_value(json)?),
+            EventType::AcceptanceReleased
+            | EventType::AcceptanceEnded
+            | EventType::AcceptanceExpired
+            | EventType::AcceptanceUpdated => Self::Acceptance(from_value(json)?),
             EventType::Declined => Self::Declined(from_value(json)?),
             EventType::Revoked => Self::Revoked(from_value(json)?),
             EventType::Resent => Self::Resent(from_value(json)?),

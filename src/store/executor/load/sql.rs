@@ -7,7 +7,7 @@ use super::quotas::{quota_body, quota_key_columns};
 use super::search::{found, open_search_columns};
 use super::{Extent, invitation_body, newest_acceptances, text};
 use crate::store::sql::entity::{acceptance, outbox, request, slot, suppression};
-use crate::store::sql::rows_param::{Columns, by_index, clock, statement_clock};
+use crate::store::sql::rows_param::{Columns, by_index, clock, nil_uuid, statement_clock};
 use crate::store::sql::texts::{Layout, StatementPart};
 
 /// The parts of a load: sets of keys, and what is read besides for them.
@@ -119,7 +119,7 @@ pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> Stri
             format!(
                 "{} AND a.subject = w.subject AND a.undone_id = {}",
                 by_index(backend, "subject", "a", "w.account_id"),
-                nil(backend)
+                nil_uuid(backend)
             ),
         ),
         (LoadPart::ById, "a.account_id = w.account_id AND a.id = w.acceptance_id".to_owned()),
@@ -167,11 +167,6 @@ pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> Stri
     }
     let with = if with.is_empty() { String::new() } else { format!("WITH {} ", with.join(",\n")) };
     format!("{with}{}", rows.join(" UNION ALL "))
-}
-
-/// Returns the nil UUID as a literal.
-fn nil(backend: DbBackend) -> &'static str {
-    if backend == DbBackend::Postgres { "'00000000-0000-0000-0000-000000000000'::uuid" } else { "zeroblob(16)" }
 }
 
 /// Returns the condition under which suppression `s` is that of the address with a key.

@@ -147,6 +147,10 @@ pub(in crate::store) mod acceptance {
         pub(in crate::store) undone_id: Uuid,
         /// The moment at which it was undone or ended.
         pub(in crate::store) released_at: Option<i64>,
+        /// The moment from which it counts no longer.
+        pub(in crate::store) grant_expire_at: Option<i64>,
+        /// The last such moment of which an event tells.
+        pub(in crate::store) grant_told_at: Option<i64>,
     }
 
     without_relations!();

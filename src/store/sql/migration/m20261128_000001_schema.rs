@@ -180,6 +180,8 @@ fn acceptance(dialect: Dialect) -> TableCreateStatement {
         .col(dialect.key_text_null("email_key"))
         .col(dialect.uuid("undone_id"))
         .col(big_integer_null("released_at"))
+        .col(big_integer_null("grant_expire_at"))
+        .col(big_integer_null("grant_told_at"))
         .take()
 }
 

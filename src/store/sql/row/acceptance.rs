@@ -83,6 +83,8 @@ impl TryFrom<acceptance::Model> for Acceptance {
             guest_organization_id: details.guest_organization_id,
             accepted_by: details.accepted_by,
             revision: details.revision,
+            grant_expire_at: row.grant_expire_at.map(Timestamp::from_micros),
+            grant_told_at: row.grant_told_at.map(Timestamp::from_micros),
             release: details.release,
             closed: details.closed,
             unknown,
@@ -127,6 +129,8 @@ pub(in crate::store) fn acceptance_row(invitation: &Invitation, acceptance: &Acc
         details,
         email_key: acceptance.email.as_ref().map(GivenEmail::search_key),
         undone_id: if is_undone { acceptance.id.0 } else { Uuid::nil() },
+        grant_expire_at: acceptance.grant_expire_at.map(Timestamp::micros),
+        grant_told_at: acceptance.grant_told_at.map(Timestamp::micros),
         released_at: acceptance.release.map(|release| release.at.micros()),
     }
 }

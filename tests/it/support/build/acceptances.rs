@@ -52,3 +52,10 @@ pub(crate) async fn list(
     };
     service.invitations().list_acceptances(request).await.unwrap().into_inner().acceptances
 }
+
+/// Changes the moment from which an acceptance counts no longer; without one, it counts for ever.
+pub(crate) fn extending(name: &str, grant_expire_time: Option<prost_types::Timestamp>) -> pb::UpdateAcceptanceRequest {
+    let acceptance = Some(pb::Acceptance { name: name.to_owned(), grant_expire_time, ..Default::default() });
+    let update_mask = Some(prost_types::FieldMask { paths: vec!["grant_expire_time".to_owned()] });
+    pb::UpdateAcceptanceRequest { acceptance, update_mask, ..Default::default() }
+}

@@ -25,6 +25,8 @@ CREATE UNIQUE INDEX acceptance_by_subject ON acceptance ({account:subject}, invi
 CREATE UNIQUE INDEX acceptance_by_connection ON acceptance ({account:connection}, created_connection_id, invitation_id)
     WHERE created_connection_id IS NOT NULL;
 CREATE INDEX acceptance_by_email ON acceptance ({account:email}, email_key, id) WHERE email_key IS NOT NULL;
+CREATE INDEX acceptance_by_grant ON acceptance (grant_expire_at, account_id, invitation_id, id)
+    WHERE grant_expire_at IS NOT NULL;
 CREATE INDEX request_by_age ON request (created_at);
 CREATE UNIQUE INDEX event_by_id ON event ({account:id}, id);
 CREATE UNIQUE INDEX event_by_position ON event (position) WHERE position IS NOT NULL;

@@ -17,6 +17,7 @@ pub mod organization_grant;
 pub mod policy;
 pub mod quota;
 pub mod reach;
+pub mod seat;
 pub mod secret;
 pub mod suppression;
 #[cfg(test)]

@@ -71,7 +71,7 @@ mod tests {
             pass_through: None,
             payload: Some(Payload::Accepted(Box::new(payload))),
         };
-        Event { event, sequence: 3, position: Some(99) }
+        Event { event, sequence: 3, position: Some(99), traceparent: None }
     }
 
     fn parsed(event: &Event) -> Value {

@@ -10,7 +10,7 @@
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
 //! - [`tls`]: the certificate of the server.
 //! - [`clock`] and [`entropy`]: the only sources of time and randomness. [`telemetry`]: the log. `private_file`: what is written, for
-//!   the owner alone.
+//!   the owner alone. `input_file`: what an operator names, read whole.
 
 #[macro_use]
 pub mod telemetry;
@@ -25,6 +25,7 @@ pub mod config;
 pub mod domain;
 pub mod entropy;
 pub mod event_json;
+mod input_file;
 /// The time limit of asynchronous tests is the same as in the integration tests.
 #[cfg(test)]
 #[path = "../tests/it/support/limit.rs"]

@@ -11,6 +11,7 @@ mod organization_grants;
 mod queue;
 mod read;
 mod requests;
+mod scopes;
 mod sql;
 mod standby;
 #[cfg(test)]
@@ -33,7 +34,7 @@ pub use api_keys::{ApiKeyChanged, ApiKeyCreated, ApiKeyName, ApiKeyQuery};
 pub use backup::{BackupError, back_up};
 pub use events::cursor::{Begin, Follower, Leased};
 pub use events::notifications::{Notifications, Topic};
-pub use events::resume::KeptEvents;
+pub use events::resume::{KeptEvents, PositionRange};
 #[doc(hidden)]
 pub use executor::measured;
 pub use executor::{BatchError, Decide, ExecuteError, Executor, ExecutorOptions};
@@ -43,8 +44,11 @@ pub use queue::ClaimLimit;
 pub use queue::backlog::{FollowerLag, QueueBacklog};
 pub(crate) use queue::last_served;
 pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Topicality};
-pub use read::acceptances::AcceptanceQuery;
 use read::acceptances::HostedAcceptance;
+pub use read::acceptances::{AcceptanceFilter, AcceptanceQuery};
+pub use read::account::{
+    AccountAcceptances, AccountDeliveries, AccountEvents, AccountPage, AccountRecipients, AccountRows, ListedDelivery,
+};
 pub use read::events::EventQuery;
 pub use read::invitations::{Listed, ListedName};
 use read::points::Points;
@@ -54,6 +58,7 @@ pub use read::recipients::{ListedRecipient, RecipientQuery};
 use read::rows::Rows;
 pub use read::{Cursor, Page, Read, SortKey};
 pub use requests::{KnownCall, WriteOnce};
+pub use scopes::{ScopeUpdate, ScopeUpdated, SeatQuery, SeatsWritten};
 pub use sql::database::{ChangedLogins, ConnectFailure, ConnectProblem, Database, OpenError, Place, PostgresOptions};
 use sql::entity::{organization_grant, suppression, webhook_endpoint};
 pub use sql::error::StoreError;

@@ -9,21 +9,22 @@ use uuid::Uuid;
 
 use super::convert::count;
 use super::execute::{Api, Call, note_invitation};
-use super::parse;
 use super::parse::filter;
+use super::parse::invitation_filter::time_range;
 use super::parse::page;
 use super::parse::violations::Violations;
-use super::resource::{ALL_INVITATIONS, InvitationName, parse_delivery, parse_recipient};
+use super::resource::{Parent, parse_delivery, parse_recipient};
 use crate::domain::command::{Action, ReportDelivery};
-use crate::domain::delivery::DeliveryReport;
 use crate::domain::delivery::message_id::MessageId;
+use crate::domain::delivery::{Delivery, DeliveryReport};
+use crate::domain::invitation::Invitation;
+use crate::domain::value::email::Email;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::delivery_service_server::DeliveryService;
 use crate::server::status;
-use crate::store::{Cursor, DeliveryQuery, RedeliveryQuery, TimeRange};
-use convert::delivery;
+use crate::store::{AccountDeliveries, Cursor, DeliveryQuery, RedeliveryQuery};
 
 /// Serves `DeliveryService`.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl DeliveryService for Deliveries {
         let found = found.and_then(|(read, mut rows)| Some((read, rows.pop()?)));
         let (read, row) = found.ok_or_else(|| status::named_delivery_not_found(&message.name))?;
         note_invitation(invitation);
-        Ok(Response::new(delivery(&read.found, &row, &self.0.mail_domain)))
+        Ok(Response::new(self.delivery(&read.found, &row)))
     }
 
     async fn list_deliveries(
@@ -51,20 +52,32 @@ impl DeliveryService for Deliveries {
     ) -> Result<Response<pb::ListDeliveriesResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let asked = page::asked(&self.0, &call, &message, "create_time", &mut violations);
-        let parent = violations.required("parent", &message.parent, InvitationName::parse);
+        let parent = violations.required("parent", &message.parent, Parent::parse);
         let states = filter::delivery_states(&mut violations, &message.states);
+        let created = time_range(&mut violations, "create_time", message.create_time.as_ref());
         let recipient = parent.and_then(|parent| recipient_of(&mut violations, parent, &message.recipient));
-        let (id, kind) = violations.finish(parent)?.id_and_kind();
+        let parent = violations.finish(parent)?;
         let reach = self.0.reach(&call).await?;
-        let (size, ascending, limit) = (asked.size, asked.ascending, asked.limit());
-        let query = DeliveryQuery { states, recipient, ascending, after: asked.after, ..DeliveryQuery::of(id, limit) };
-        let found = self.0.find_lagging(Option::is_some, |reads| reads.list_deliveries(&reach, &query)).await?;
-        let found = found.filter(|(read, _)| kind.is_none_or(|kind| kind == read.found.details.kind()));
-        let (invitation, rows) = found.ok_or_else(status::not_found)?;
-        note_invitation(id);
-        let (context, domain) = ((self.0.as_ref(), &call, &message), &self.0.mail_domain);
-        let show = |row: &_| Ok(delivery(&invitation.found, row, domain));
-        let (deliveries, next_page_token) = page::show(context, (&rows, None), size, Cursor::of_delivery, show)?;
+        let (size, context) = (asked.size, (self.0.as_ref(), &call, &message));
+        let (deliveries, next_page_token) = match parent {
+            Parent::All => {
+                let query = AccountDeliveries { states, created, page: asked.account_page() };
+                let found = self.0.read_lagging(|reads| reads.list_account_deliveries(&reach, &query)).await?;
+                page::show_account(context, &found, size, |row| Ok(self.known(&row.delivery, row.address.as_deref())))?
+            }
+            Parent::One(name) => {
+                let (id, kind) = name.id_and_kind();
+                let (ascending, limit) = (asked.ascending, asked.limit());
+                let of_invitation = DeliveryQuery { created, recipient, ..DeliveryQuery::of(id, limit) };
+                let query = DeliveryQuery { states, ascending, after: asked.after, ..of_invitation };
+                let found = self.0.find_lagging(Option::is_some, |reads| reads.list_deliveries(&reach, &query)).await?;
+                let found = found.filter(|(read, _)| kind.is_none_or(|kind| kind == read.found.details.kind()));
+                let (read, rows) = found.ok_or_else(status::not_found)?;
+                note_invitation(id);
+                let show = |row: &_| Ok(self.delivery(&read.found, row));
+                page::show(context, (&rows, None), size, Cursor::of_delivery, show)?
+            }
+        };
         Ok(Response::new(pb::ListDeliveriesResponse { deliveries, next_page_token }))
     }
 
@@ -86,7 +99,7 @@ impl DeliveryService for Deliveries {
             .map(|(delivery, report)| Action::ReportDelivery(ReportDelivery { delivery, report, detail }));
         let executed = self.0.execute(&call, &message, violations, report).await?;
         let reported = executed.delivery.ok_or_else(status::delivery_not_found)?;
-        Ok(Response::new(delivery(&executed.invitation, &reported, &self.0.mail_domain)))
+        Ok(Response::new(self.delivery(&executed.invitation, &reported)))
     }
 
     async fn redeliver_deliveries(
@@ -94,12 +107,12 @@ impl DeliveryService for Deliveries {
         request: Request<pb::RedeliverDeliveriesRequest>,
     ) -> Result<Response<pb::RedeliverDeliveriesResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let parent = violations.required("parent", &message.parent, |name| match name {
-            ALL_INVITATIONS => Ok(None),
-            name => InvitationName::parse(name).map(|name| Some(name.id_and_kind())),
-        });
-        let TimeRange { start, end } = parse::span(&mut violations, "", message.start_time, message.end_time);
-        let invitation = violations.finish(parent)?;
+        let parent = violations.required("parent", &message.parent, Parent::parse);
+        let created = time_range(&mut violations, "create_time", message.create_time.as_ref());
+        let invitation = match violations.finish(parent)? {
+            Parent::One(name) => Some(name.id_and_kind()),
+            Parent::All => None,
+        };
         let reach = self.0.reach(&call).await?;
         // A link is not sent again by those who may not give what it gives, as by a resend.
         let grantable = self.0.grantable_roles(&call.caller);
@@ -112,7 +125,7 @@ impl DeliveryService for Deliveries {
             // The account's messages as a whole are beyond the access of one organization.
             return Err(status::organization_access_denied());
         }
-        let query = RedeliveryQuery { invitation: invitation.map(|(id, _)| id), start, end, roles: grantable.all() };
+        let query = RedeliveryQuery { invitation: invitation.map(|(id, _)| id), created, roles: grantable.all() };
         // The call may update a thousand rows, so only its own deadline limits it.
         let once = self.0.write_once(&call, &message);
         let queued = self.0.store.redeliver_deliveries(&reach, &query, &once).await;
@@ -121,10 +134,22 @@ impl DeliveryService for Deliveries {
     }
 }
 
+impl Deliveries {
+    /// Shows a message about an invitation.
+    fn delivery(&self, invitation: &Invitation, delivery: &Delivery) -> pb::Delivery {
+        self.known(delivery, delivery.address(invitation).map(Email::original))
+    }
+
+    /// Shows a message to an address.
+    fn known(&self, delivery: &Delivery, address: Option<&str>) -> pb::Delivery {
+        convert::delivery(delivery, address, &self.0.mail_domain)
+    }
+}
+
 /// Parses the filter by a recipient, who has to be one of the parent's.
-fn recipient_of(violations: &mut Violations, parent: InvitationName, recipient: &str) -> Option<u16> {
-    violations.optional("recipient", recipient, |name| match parse_recipient(name)? {
-        (invitation, ordinal) if invitation == parent.id() => Ok(ordinal),
+fn recipient_of(violations: &mut Violations, parent: Parent, recipient: &str) -> Option<u16> {
+    violations.optional("recipient", recipient, |name| match (parse_recipient(name)?, parent) {
+        ((invitation, ordinal), Parent::One(parent)) if invitation == parent.id() => Ok(ordinal),
         _ => Err(Invalid::new(FieldRule::Conflicts, "must be a recipient of the parent")),
     })
 }

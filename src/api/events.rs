@@ -11,13 +11,14 @@ use tonic::{Request, Response, Status};
 
 use super::execute::{Api, Call, note_invitation};
 use super::parse::filter;
+use super::parse::invitation_filter::time_range;
 use super::parse::page;
-use super::resource::{InvitationName, parse_event};
-use crate::domain::invitation::event::Event;
+use super::resource::{Parent, parse_event};
+use crate::domain::invitation::event::{Event, EventFilter};
 use crate::pb;
 use crate::pb::event_service_server::EventService;
 use crate::server::status;
-use crate::store::{Cursor, EventQuery};
+use crate::store::{AccountEvents, Cursor, EventQuery};
 use resume_token::ResumeTokens;
 use watch::Watches;
 
@@ -46,7 +47,7 @@ impl EventService for Events {
         let reach = self.0.reach(&call).await?;
         // The list that begins with it also tells whether there is such an invitation.
         let after = Some(Cursor::behind_event(sequence - 1));
-        let query = EventQuery { invitation, kind: None, types: Vec::new(), ascending: true, limit: 1, after };
+        let query = EventQuery { ascending: true, after, ..EventQuery::of(invitation, 1) };
         let is_it = |event: &Event| event.sequence == sequence;
         let is_found = |found: &Option<Vec<_>>| found.as_ref().is_some_and(|events| events.iter().any(is_it));
         let found = self.0.find_lagging(is_found, |reads| reads.list_events(&reach, &query)).await?;
@@ -62,21 +63,38 @@ impl EventService for Events {
         request: Request<pb::ListEventsRequest>,
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let parent = violations.required("parent", &message.parent, InvitationName::parse);
+        let parent = violations.required("parent", &message.parent, Parent::parse);
         let types = filter::event_types(&mut violations, "types", &message.types);
-        let asked = page::asked(&self.0, &call, &message, "sequence", &mut violations);
-        let (invitation, kind) = violations.finish(parent)?.id_and_kind();
+        let time = time_range(&mut violations, "time", message.time.as_ref());
+        // The events of several invitations have no sequence in common.
+        let order = if parent.is_some_and(Parent::is_all) { "time" } else { "sequence" };
+        let asked = page::asked(&self.0, &call, &message, order, &mut violations);
+        let parent = violations.finish(parent)?;
         let reach = self.0.reach(&call).await?;
         // An event may have some ten kilobytes of its caller's.
         let asked = page::Asked { size: asked.size.min(MAX_EVENTS), ..asked };
-        let (size, limit) = (asked.size, asked.limit());
-        let query = EventQuery { invitation, kind, types, ascending: asked.ascending, limit, after: asked.after };
-        let found = self.0.find_lagging(Option::is_some, |reads| reads.list_events(&reach, &query)).await?;
-        let rows = found.ok_or_else(status::not_found)?;
-        note_invitation(invitation);
+        let (size, context) = (asked.size, (self.0.as_ref(), &call, &message));
         let tokens = ResumeTokens::of(&self.0, &call).await?;
-        let (context, show) = ((self.0.as_ref(), &call, &message), |event: &_| tokens.event(&self.0, event));
-        let (events, next_page_token) = page::show(context, (&rows, None), size, Cursor::of_event, show)?;
+        let show = |event: &_| tokens.event(&self.0, event);
+        let (events, next_page_token) = match parent {
+            Parent::All => {
+                let positions = self.0.read(self.0.store.positions_of(reach.account(), time)).await?;
+                let filter = EventFilter { types, ..EventFilter::default() };
+                let query = AccountEvents { filter, time, positions, page: asked.account_page() };
+                let found = self.0.read_lagging(|reads| reads.list_account_events(&reach, &query)).await?;
+                page::show_account(context, &found, size, show)?
+            }
+            Parent::One(name) => {
+                let (invitation, kind) = name.id_and_kind();
+                let (ascending, limit) = (asked.ascending, asked.limit());
+                let of_invitation = EventQuery { kind, types, time, ..EventQuery::of(invitation, limit) };
+                let query = EventQuery { ascending, after: asked.after, ..of_invitation };
+                let found = self.0.find_lagging(Option::is_some, |reads| reads.list_events(&reach, &query)).await?;
+                let rows = found.ok_or_else(status::not_found)?;
+                note_invitation(invitation);
+                page::show(context, (&rows, None), size, Cursor::of_event, show)?
+            }
+        };
         Ok(Response::new(pb::ListEventsResponse { events, next_page_token }))
     }
 }

@@ -2,7 +2,7 @@
 
 pub(super) mod accept_invitations;
 pub(super) mod acceptances;
-pub(super) mod batch_create_invitations;
+pub(super) mod batch_create;
 pub(super) mod batch_get_invitations;
 pub(super) mod check_acceptance;
 pub(super) mod convert;
@@ -14,8 +14,8 @@ pub(super) mod fit;
 pub(super) mod parse;
 pub(super) mod recipients;
 pub(super) mod redeemable;
-pub(super) mod revoke_invitations;
 pub(super) mod seen_by_person;
+mod sweep;
 pub(super) mod sync_internal_invitation;
 pub(super) mod view;
 
@@ -38,15 +38,16 @@ use crate::pb::invitation_service_server::InvitationService;
 use crate::store::{Cursor, InvitationQuery, Page, Read};
 use accept_invitations::accept_invitations;
 use acceptances::{get_acceptance, list_acceptances, release_acceptance, update_acceptance};
-use batch_create_invitations::batch_create_invitations;
+use batch_create::batch_create;
 use batch_get_invitations::batch_get_invitations;
 use check_acceptance::check_acceptance;
 use decline_invitations::decline_invitations;
 use parse::to_create;
 use recipients::{get_recipient, list_recipients};
 use redeemable::redeemable;
-use revoke_invitations::revoke_invitations;
 use seen_by_person::sent;
+use sweep::reassign_invitations::reassign_invitations;
+use sweep::revoke_invitations::revoke_invitations;
 use sync_internal_invitation::sync_internal_invitation;
 
 /// Serves `InvitationService`.
@@ -79,7 +80,7 @@ impl InvitationService for Invitations {
         request: Request<pb::BatchCreateInvitationsRequest>,
     ) -> Result<Response<pb::BatchCreateInvitationsResponse>, Status> {
         let (call, message, violations) = Call::of(request)?;
-        batch_create_invitations(&self.0, &call, &message, violations).await.map(Response::new)
+        batch_create(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn batch_get_invitations(
@@ -225,6 +226,14 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::RevokeInvitationsResponse>, Status> {
         let (call, message, violations) = Call::of(request)?;
         revoke_invitations(&self.0, &call, &message, violations).await.map(Response::new)
+    }
+
+    async fn reassign_invitations(
+        &self,
+        request: Request<pb::ReassignInvitationsRequest>,
+    ) -> Result<Response<pb::ReassignInvitationsResponse>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        reassign_invitations(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn resend_invitation(

@@ -226,6 +226,7 @@ requests! {
     }
     UserInvitationService {
         CreateUserInvitation(CreateUserInvitationRequest) UserInvitationsWrite, Caller [write];
+        BatchCreateUserInvitations(BatchCreateUserInvitationsRequest) UserInvitationsWrite, Caller [write];
         GetUserInvitation(GetUserInvitationRequest) UserInvitationsRead, Caller [named(without etag)];
         ListUserInvitations(ListUserInvitationsRequest) UserInvitationsRead, Caller [paged];
         UpdateUserInvitation(UpdateUserInvitationRequest) UserInvitationsWrite, Caller [write] [named(by user_invitation)];
@@ -261,6 +262,7 @@ requests! {
         DeclineInvitations(DeclineInvitationsRequest) (InvitationsRedeem or self as Recipient), Caller [write];
         RevokeInvitation(RevokeInvitationRequest) InvitationsWrite, Caller [write] [named];
         RevokeInvitations(RevokeInvitationsRequest) InvitationsWrite, Caller [write];
+        ReassignInvitations(ReassignInvitationsRequest) InvitationsWrite, Caller [write];
         UpdateInvitation(UpdateInvitationRequest) InvitationsWrite, Caller [write] [named(by invitation)];
         ResendInvitation(ResendInvitationRequest) InvitationsWrite, Caller [write] [named];
         SyncInternalInvitation(SyncInternalInvitationRequest) InvitationsWrite, Caller [write];
@@ -268,6 +270,11 @@ requests! {
     ScopeService {
         GetAutojoin(GetAutojoinRequest) InvitationsRead, Account;
         SyncAutojoin(SyncAutojoinRequest) InvitationsWrite, Account [write];
+        GetScopeSettings(GetScopeSettingsRequest) InvitationsRead, Account;
+        UpdateScopeSettings(UpdateScopeSettingsRequest) InvitationsWrite, Account [write];
+        OccupySeats(OccupySeatsRequest) InvitationsWrite, Account [write];
+        VacateSeats(VacateSeatsRequest) InvitationsWrite, Account [write];
+        ListSeats(ListSeatsRequest) InvitationsRead, Account [paged];
     }
     RedemptionService {
         PreviewInvitation(PreviewInvitationRequest) (InvitationsRedeem or self as LinkHolder), Link;

@@ -235,7 +235,26 @@ pub(crate) fn parse_suppression(name: &str) -> Result<Uuid, Invalid> {
 }
 
 /// The parent that stands for all invitations of an account (AIP-159).
-pub(crate) const ALL_INVITATIONS: &str = "invitations/-";
+const ALL_INVITATIONS: &str = "invitations/-";
+
+/// The parent of a list: one invitation, or all of the account.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Parent {
+    One(InvitationName),
+    All,
+}
+
+impl Parent {
+    /// Parses the name of an invitation of any kind, or `invitations/-`.
+    pub(crate) fn parse(name: &str) -> Result<Self, Invalid> {
+        if name == ALL_INVITATIONS { Ok(Self::All) } else { InvitationName::parse(name).map(Self::One) }
+    }
+
+    /// Returns whether the list is that of the whole account.
+    pub(crate) fn is_all(self) -> bool {
+        matches!(self, Self::All)
+    }
+}
 
 impl InvitationName {
     /// Parses the name of an invitation, which is required, for the service of a kind, or for the general one. The violation shows

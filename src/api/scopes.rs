@@ -1,6 +1,7 @@
 //! `ScopeService`: the settings that belong to a scope rather than to one of its invitations.
 
 mod parse;
+mod seats;
 
 use std::sync::Arc;
 
@@ -46,6 +47,41 @@ impl ScopeService for Scopes {
             }
             Err(refused) => Err(refused),
         }
+    }
+
+    async fn get_scope_settings(
+        &self,
+        request: Request<pb::GetScopeSettingsRequest>,
+    ) -> Result<Response<pb::ScopeSettings>, Status> {
+        seats::get(&self.0, request).await.map(Response::new)
+    }
+
+    async fn update_scope_settings(
+        &self,
+        request: Request<pb::UpdateScopeSettingsRequest>,
+    ) -> Result<Response<pb::ScopeSettings>, Status> {
+        seats::update(&self.0, request).await.map(Response::new)
+    }
+
+    async fn occupy_seats(
+        &self,
+        request: Request<pb::OccupySeatsRequest>,
+    ) -> Result<Response<pb::OccupySeatsResponse>, Status> {
+        seats::occupy(&self.0, request).await.map(Response::new)
+    }
+
+    async fn vacate_seats(
+        &self,
+        request: Request<pb::VacateSeatsRequest>,
+    ) -> Result<Response<pb::VacateSeatsResponse>, Status> {
+        seats::vacate(&self.0, request).await.map(Response::new)
+    }
+
+    async fn list_seats(
+        &self,
+        request: Request<pb::ListSeatsRequest>,
+    ) -> Result<Response<pb::ListSeatsResponse>, Status> {
+        seats::list(&self.0, request).await.map(Response::new)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::execute::{Api, Call};
+use super::general::batch_create::batch_create;
 use super::parse::filter::email_part;
 use super::parse::page::{self, InvitationPage};
 use super::parse::resend::Resend;
@@ -42,6 +43,14 @@ impl UserInvitationService for UserInvitations {
         let create = create.map(Box::new).map(Action::Create);
         let executed = self.0.execute(&call, &message, violations, create).await?;
         self.0.answer(&call, &executed)
+    }
+
+    async fn batch_create_user_invitations(
+        &self,
+        request: Request<pb::BatchCreateUserInvitationsRequest>,
+    ) -> Result<Response<pb::BatchCreateUserInvitationsResponse>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        batch_create(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn get_user_invitation(

@@ -272,7 +272,7 @@ mod tests {
             pass_through: None,
             payload: None,
         };
-        let event = Event { event, sequence: 1, position: Some(position) };
+        let event = Event { event, sequence: 1, position: Some(position), traceparent: None };
         Arc::new(PositionedEvent { event, position, host: None })
     }
 

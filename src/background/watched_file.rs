@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 use super::periodic_task::{PeriodicTask, TickResult};
 use file_use::FileUse;
 
+use crate::input_file;
+
 /// The interval between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The pause between the two looks that find the same, where looks are asked for.
@@ -113,7 +115,7 @@ impl WatchedFiles {
         if is_known || !metadata.iter().all(Metadata::is_file) {
             return Ok(None);
         }
-        let bytes = self.each(|path| std::fs::read(path))?;
+        let bytes = self.each(|path| input_file::read(path))?;
         self.stamps = Some(stamps);
         Ok(Some(bytes))
     }

@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use tonic::metadata::AsciiMetadataValue;
 
 use crate::config::parse_duration;
+use crate::input_file;
 use call::Client;
 pub use connection::ConnectionArgs;
 pub use failure::Failure;
@@ -100,7 +101,7 @@ impl ClientArgs {
     fn credential(&self) -> Result<Option<AsciiMetadataValue>, Failure> {
         let (text, place) = match &self.api_key_file {
             Some(file) => {
-                let text = std::fs::read_to_string(file);
+                let text = input_file::read_text(file);
                 let text = text.map_err(|error| Failure::failed(format!("cannot read {}: {error}", file.display())))?;
                 (text, file.display().to_string())
             }

@@ -60,7 +60,9 @@ fn write_pages(command: &Command, name: &str, folder: &Path) -> io::Result<()> {
     let mut page = Vec::new();
     // A page is found by the name of its file, so its title has to be the same.
     Man::new(command.clone()).title(name).render(&mut page)?;
-    std::fs::write(folder.join(format!("{name}.1")), page)?;
+    let path = folder.join(format!("{name}.1"));
+    std::fs::write(&path, page)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     let mut inner = command.get_subcommands().filter(|inner| inner.get_name() != "help");
     inner.try_for_each(|inner| write_pages(inner, &format!("{name}-{}", inner.get_name()), folder))
 }

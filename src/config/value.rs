@@ -15,6 +15,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{Checked, Problems};
 
+use crate::input_file;
+
 /// Parses a duration as it is written in the configuration: a whole number and `ms`, `s`, `m`, `h` or `d`.
 ///
 /// # Errors
@@ -127,7 +129,7 @@ pub(super) fn secret_or(
 }
 
 pub(super) fn read_file(path: &str) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| {
+    input_file::read_text(Path::new(path)).map_err(|error| {
         let ownership = (error.kind() == ErrorKind::PermissionDenied).then(|| ownership(Path::new(path))).flatten();
         format!("cannot read {path}: {error}{}", ownership.unwrap_or_default())
     })

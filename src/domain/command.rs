@@ -8,6 +8,7 @@ mod delete;
 mod erase_recipient;
 mod expire;
 mod read_sets;
+mod reassign;
 mod record_created_connection;
 mod record_engagement;
 mod report_delivery;
@@ -51,6 +52,7 @@ pub use decline::{DeclineInvitation, is_declinable};
 pub use delete::DeleteInvitation;
 pub use erase_recipient::EraseRecipient;
 pub use expire::ExpireInvitation;
+pub use reassign::ReassignInvitation;
 pub use record_created_connection::RecordCreatedConnection;
 pub use record_engagement::RecordEngagement;
 pub use report_delivery::ReportDelivery;
@@ -102,6 +104,8 @@ pub enum Action {
     RecordCreatedConnection(RecordCreatedConnection),
     /// Updates the fields and the recipients of an invitation.
     Update(Box<UpdateInvitation>),
+    /// Gives another inviter to an open invitation.
+    Reassign(Box<ReassignInvitation>),
     /// Hides a user invitation from its own service.
     Delete(DeleteInvitation),
     /// Sets the domains whose addresses join a scope by themselves.
@@ -136,6 +140,7 @@ impl Action {
             | Self::VerifyEmail(_)
             | Self::RecordCreatedConnection(_)
             | Self::Update(_)
+            | Self::Reassign(_)
             | Self::Delete(_)
             | Self::SyncAutojoin(_)
             | Self::SettleDelivery(_)
@@ -227,6 +232,7 @@ impl Command {
             Action::VerifyEmail(verify) => verify,
             Action::RecordCreatedConnection(record) => record,
             Action::Update(update) => update.as_ref(),
+            Action::Reassign(reassign) => reassign.as_ref(),
             Action::Delete(delete) => delete,
             Action::SyncAutojoin(sync) => sync.as_ref(),
             Action::SettleDelivery(settle) => settle,
@@ -260,6 +266,7 @@ impl Command {
             | Action::VerifyEmail(_)
             | Action::RecordCreatedConnection(_)
             | Action::Update(_)
+            | Action::Reassign(_)
             | Action::Delete(_)
             | Action::SyncAutojoin(_)
             | Action::SettleDelivery(_)
@@ -334,6 +341,11 @@ pub(in crate::domain) trait CommandRules {
 
     /// Returns whether it may mail the recipients of the invitation that it is about.
     fn may_mail_again(&self) -> bool {
+        false
+    }
+
+    /// Returns whether acceptances of the invitation that it is about may give their seats back by it, or need them again.
+    fn may_move_seats(&self) -> bool {
         false
     }
 

@@ -23,6 +23,8 @@ use super::invitation::refusal::Refusal;
 use super::invitation::slot::{Slot, SlotKey};
 use super::invitation::{EngagementType, Invitation};
 use super::quota::{QuotaChanges, Quotas};
+use super::seat;
+use super::seat::{SeatChanges, Unseated};
 use super::suppression::Suppression;
 use super::value::grantable_roles::GrantableRoles;
 use super::value::id::{AcceptanceId, InvitationId};
@@ -96,6 +98,10 @@ pub struct Changes {
     pub erasure: Option<Erasure>,
     /// The use of the quotas.
     pub quotas: QuotaChanges,
+    /// The people who give back the seats that acceptances of the invitation have brought them, since those have ended.
+    pub unseated: Vec<Unseated>,
+    /// The changes of seats, if the scope of a changed invitation counts them.
+    pub seats: Option<Box<SeatChanges>>,
 }
 
 impl Changes {
@@ -152,11 +158,22 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
         return Ok(Decided { changes: Changes::default(), affected });
     }
     let mut decided = command.rules().decide(loaded, command, context)?;
-    check_roles(&command.grantable_roles, &decided.changes)?;
-    context.quotas.charge(loaded, command, &mut decided.changes)?;
+    charge((loaded, command, context), &mut decided.changes, Err)?;
     let changed = !decided.changes.events.is_empty();
     decided.changes.requests.extend(remember(loaded, command, &decided.affected, changed));
     Ok(decided)
+}
+
+/// Checks what a decision gives and what it takes of quotas and seats, and adds that to its changes. `refuse` is called with what fails,
+/// one after the other, and says whether the checks end with it.
+pub(super) fn charge(
+    (loaded, command, context): (&Loaded, &Command, &Context),
+    changes: &mut Changes,
+    mut refuse: impl FnMut(Refusal) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    check_roles(&command.grantable_roles, changes).or_else(&mut refuse)?;
+    context.quotas.charge(loaded, command, changes).or_else(&mut refuse)?;
+    seat::charge(loaded, command, changes).or_else(refuse)
 }
 
 /// Refuses to give a role that the caller may not give, by a new invitation, by sending one again, by an update that gives more, or

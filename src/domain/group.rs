@@ -217,7 +217,7 @@ impl Group {
 
     fn take_in(&mut self, account: &AccountId, changes: Changes) {
         let Changes { invitations, slots, domains, acceptance, engagement, events, deliveries, .. } = changes;
-        let Changes { delivery, suppression, requests, erasure, quotas, freed, removed, .. } = changes;
+        let Changes { delivery, suppression, requests, erasure, quotas, seats, freed, removed, .. } = changes;
         let is_update = matches!(invitations.first(), Some(Change::Update { .. }));
         let changed: Vec<_> = invitations
             .into_iter()
@@ -258,6 +258,9 @@ impl Group {
         }
         self.save.events.extend(events);
         self.save.quotas.take_in(account, &mut self.loaded, quotas);
+        if let Some(seats) = seats {
+            self.save.seats.take_in(account, &mut self.loaded, *seats);
+        }
         for (key, remembered) in requests {
             self.loaded.put_request(key.clone(), remembered.clone());
             self.save.requests.insert(key, remembered);

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::command::{Command, CreateInvitation};
+use super::command::Command;
 use super::decide::{Change, Changes};
 use super::delivery::repeats::ResendLimits;
 use super::group::loaded::Loaded;
@@ -26,7 +26,6 @@ use super::invitation::recipient::Recipient;
 use super::invitation::refusal::{QuotaExceeded, Refusal};
 use super::invitation::state::State;
 use super::suppression::SuppressionRule;
-use super::value::email::Email;
 use super::value::id::InvitationId;
 use super::value::text::AccountId;
 use super::value::time::Timestamp;
@@ -39,10 +38,8 @@ pub const OPEN_INVITATIONS: &str = "open_invitations_per_account";
 pub const PER_INVITER: &str = "invitations_per_inviter_per_day";
 /// The messages with a link to one address in a day, over all accounts.
 pub const PER_RECIPIENT: &str = "mails_per_recipient_per_day";
-
 /// The API keys of an account that are in force.
 pub const API_KEYS: &str = "api_keys_per_account";
-
 /// The key of the count of an account's open invitations.
 pub const OPEN_KEY: &str = "open";
 
@@ -214,7 +211,7 @@ impl Quotas {
             keys.push(inviter_key(command.account(), &create.details, &command.actor));
         }
         if let Some(quota) = &self.per_recipient {
-            keys.extend(mailed(command).map(|email| quota.key(email)));
+            keys.extend(command.mailed().map(|email| quota.key(email)));
         }
         keys
     }
@@ -234,7 +231,7 @@ impl Quotas {
     /// Returns the keys by which the addresses are found suppressed that the command itself names and mails.
     pub fn suppression_keys(&self, command: &Command) -> Vec<String> {
         let rule = self.suppressions.as_ref();
-        rule.map_or_else(Vec::new, |rule| rule.all_keys(command.account(), mailed(command)))
+        rule.map_or_else(Vec::new, |rule| rule.all_keys(command.account(), command.mailed()))
     }
 
     /// Returns the keys of the further addresses, which depend on the loaded invitation: those of its recipients if it may be mailed
@@ -260,7 +257,7 @@ impl Quotas {
             charge_open(limit, loaded, (command, changes), &mut quotas)?;
         }
         if let Some(limit) = self.per_inviter {
-            charge_inviter(limit, loaded, (command, changes), &mut quotas)?;
+            inviter::charge(limit, loaded, (command, changes), &mut quotas)?;
         }
         if let Some((rule, about)) = self.suppressions.as_ref().zip(changes.about()) {
             quotas.suppressed = rule.suppressed(loaded, about, changes);
@@ -284,14 +281,6 @@ pub fn open_key(account: &AccountId) -> QuotaKey {
 pub fn day_of(now: Timestamp) -> Timestamp {
     let day = i64::try_from(DAY.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(now.micros().div_euclid(day).saturating_mul(day))
-}
-
-/// Returns the addresses that a command names and mails: those of a create, and those that an update adds.
-fn mailed(command: &Command) -> impl Iterator<Item = &Email> {
-    let rules = command.rules();
-    let created = rules.create().filter(|create| create.mails).into_iter().flat_map(CreateInvitation::emails);
-    let invited = rules.invited().iter().filter(move |_| rules.mails_invited());
-    created.chain(invited.filter_map(|invited| invited.address.email()))
 }
 
 fn charge_open(
@@ -331,35 +320,6 @@ fn charge_open(
     let most = if is_limited { i64::from(limit) + lapsed } else { i64::MAX };
     if net != 0 {
         quotas.additions.push(Addition { key, period, net, by_holds: true, most });
-    }
-    Ok(())
-}
-
-fn charge_inviter(
-    limit: u32,
-    loaded: &Loaded,
-    (command, changes): (&Command, &Changes),
-    quotas: &mut QuotaChanges,
-) -> Result<(), Refusal> {
-    let (net, inviting) = match changes.invitations.first() {
-        // A sync of an auto-join invites nobody.
-        Some(Change::Create(created)) if command.rules().create().is_some() => {
-            (i64::from(invitees(created.recipients.len())), created)
-        }
-        Some(Change::Update { invitation, .. }) => {
-            let Ok(before) = loaded.invitation(command.account(), invitation.id) else { return Ok(()) };
-            // Nobody is ever taken off the list of all recipients.
-            let added = invitation.recipients.len().saturating_sub(before.recipients.len());
-            (i64::try_from(added).unwrap_or(i64::MAX), before.as_ref())
-        }
-        Some(Change::Create(_)) | None => return Ok(()),
-    };
-    if net > 0 {
-        let key = inviter_key(command.account(), &inviting.details, &command.actor);
-        let period = day_of(loaded.now);
-        let wait = period.later(DAY).since(loaded.now);
-        check(PER_INVITER, limit, (loaded.quota(&key, period).used, net), Some(wait))?;
-        quotas.additions.push(Addition { key, period, net, by_holds: false, most: limit.into() });
     }
     Ok(())
 }

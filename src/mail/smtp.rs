@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::message::Mail;
 use super::transport::{SendError, SendFailure, TransportError};
 use crate::config::{Encryption, SmtpConfig, SmtpServer};
+use crate::input_file;
 
 mod connection;
 mod failure;
@@ -51,7 +52,7 @@ impl Smtp {
                 if let Some(path) = ca_file {
                     let place = path.display().to_string();
                     let failed = |why: String| TransportError::Authorities(place.clone(), why);
-                    let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+                    let pem = input_file::read(path).map_err(|error| failed(error.to_string()))?;
                     if !pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----") {
                         return Err(failed("there is no certificate in it".to_owned()));
                     }

@@ -20,6 +20,7 @@ use crate::domain::value::id::InvitationId;
 use crate::event_json::{NoJson, event_json};
 use crate::store::PositionedEvent;
 use crate::telemetry::cause;
+use crate::telemetry::traces::{Span, TRACEPARENT};
 
 /// The time limit of an answer of the server.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -144,7 +145,14 @@ impl Session {
         let mut headers = HeaderMap::new();
         headers.insert(async_nats::header::NATS_MESSAGE_ID, event.event.id.to_string());
         let payload = event_json(event)?.into();
-        let failed = |error: jetstream::context::PublishError| SessionError::Publish(error.kind());
+        let span = Span::of_event("nats", event.event.id, event.traceparent.as_deref());
+        if let Some(traceparent) = span.traceparent() {
+            headers.insert(TRACEPARENT, traceparent);
+        }
+        let failed = |error: jetstream::context::PublishError| {
+            span.fail("not published");
+            SessionError::Publish(error.kind())
+        };
         let sent = self.context.publish_with_headers(subject, headers, payload).await.map_err(failed)?;
         sent.await.map_err(failed).map(drop)
     }
@@ -229,7 +237,11 @@ mod tests {
             pass_through: None,
             payload: None,
         };
-        Arc::new(PositionedEvent { event: Event { event, sequence, position: Some(1) }, position: 1, host: None })
+        Arc::new(PositionedEvent {
+            event: Event { event, sequence, position: Some(1), traceparent: None },
+            position: 1,
+            host: None,
+        })
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::auth::jwt::{Issuer, JwtVerifier};
 use crate::background::watched_file::{self, Content, Follow};
 use crate::clock::Clock;
 use crate::config::{EntryFile, JwksSource, JwtIssuer};
+use crate::input_file;
 use crate::telemetry::metrics::files as file_names;
 use fetch::Source;
 
@@ -141,7 +142,7 @@ async fn wait_for_next(issuer: &Issuer, began: Instant) {
 /// Reads the keys of an issuer that come from a file, so that they are there before the first call.
 fn read_file(verifier: &JwtVerifier, issuer: &Issuer) {
     let JwksSource::File(path) = &issuer.config.keys else { return };
-    let read = std::fs::read(path).map_err(|error| error.to_string());
+    let read = input_file::read(path).map_err(|error| error.to_string());
     // If it cannot be used, the file is looked at again, and the reason is logged then.
     if let Ok(keys) = read.and_then(|bytes| KeySet::parse(&bytes)) {
         verifier.use_keys(&issuer.keys, issuer.keys.begin(), keys);

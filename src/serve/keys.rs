@@ -11,6 +11,7 @@ use super::ServeError;
 use crate::config::{Config, StoreUrl, TokenConfig};
 use crate::domain::secret::key_ring::KeyRing;
 use crate::entropy::Entropy;
+use crate::input_file;
 use crate::private_file;
 use crate::store::{Maintenance, StoreError};
 
@@ -51,7 +52,7 @@ pub(super) fn file(config: &Config) -> Option<PathBuf> {
 /// # Errors
 /// The file and what is wrong with it.
 pub(crate) fn read_generated(path: &Path) -> Result<Option<KeyRing>, String> {
-    match std::fs::read_to_string(path) {
+    match input_file::read_text(path) {
         Ok(text) => KeyRing::parse(text.trim()).map(Some).map_err(|error| format!("{}: {error}", path.display())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{} cannot be read: {error}", path.display())),

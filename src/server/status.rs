@@ -26,9 +26,9 @@ pub(crate) use access::{
     api_key_revoked, no_organization_of_person, not_authenticated, not_oneself, organization_access_denied,
     organizations_access_denied, permission_denied, permission_not_given, role_not_grantable, unauthenticated,
 };
-use limit::quota_used_up;
-pub(crate) use limit::{quota_exceeded, rate_limited, too_many_api_keys};
-use resource::{about, about_unnamed};
+pub(crate) use limit::{expected_count_exceeded, quota_exceeded, rate_limited, too_many_api_keys};
+use limit::{quota_used_up, scope_full};
+use resource::{about, about_unnamed, wrong_kind};
 pub(crate) use resource::{
     address_not_suppressed, api_key_exists, api_key_not_found, event_not_found, named_delivery_not_found,
     organization_grant_exists, organization_grant_not_found, recipient_not_found, suppression_exists,
@@ -76,6 +76,7 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::ApiKeyRevoked
         | ErrorReason::WrongKind
         | ErrorReason::MaxUsesBelowUseCount
+        | ErrorReason::ScopeFull
         | ErrorReason::AcceptanceReleased
         | ErrorReason::AcceptanceEnded
         | ErrorReason::GrantExpired
@@ -209,6 +210,7 @@ impl From<Refusal> for Status {
             ),
             Refusal::QuotaExceeded(exceeded) => quota_used_up(&exceeded),
             Refusal::RateLimited(limited) => rate_limited(limited.limit, limited.retry_after),
+            Refusal::ScopeFull(full) => scope_full(*full),
             Refusal::DeliveryNotFound => {
                 let message = "there is no such delivery: take the message_id from ListDeliveries";
                 // A message_id reads like an e-mail address, so it is not repeated.
@@ -235,19 +237,6 @@ impl From<Refusal> for Status {
     }
 }
 
-/// FAILED_PRECONDITION for an update of an invitation of a kind by the service of another one.
-fn wrong_kind(kind: Kind) -> Status {
-    let rpc = match kind {
-        Kind::Connection => "ConnectionInvitationService/UpdateConnectionInvitation",
-        Kind::User => "UserInvitationService/UpdateUserInvitation",
-        Kind::Guest => "GuestInvitationService/UpdateGuestInvitation",
-        Kind::General => "InvitationService/UpdateInvitation",
-    };
-    let rpc = format!("{}.{rpc}", crate::pb::PACKAGE);
-    let message = format!("the invitation is of another kind: update it with {rpc}");
-    status(ErrorReason::WrongKind, &message, [("rpc", rpc.clone())])
-}
-
 /// FAILED_PRECONDITION for a request_id that another request has had.
 pub(crate) fn request_id_reused() -> Status {
     Refusal::RequestIdReused.into()
@@ -263,15 +252,6 @@ pub(crate) fn resume_token_expired(oldest: Timestamp) -> Status {
 pub(crate) fn webhook_endpoint_disabled() -> Status {
     let message = "the webhook endpoint is disabled: update it with `disabled` false first";
     status(ErrorReason::WebhookEndpointDisabled, message, [])
-}
-
-/// FAILED_PRECONDITION for a filter that finds more invitations than the caller expects.
-pub(crate) fn expected_count_exceeded(expected: u64, matching: u64) -> Status {
-    let message = format!(
-        "the filter finds more than {expected} invitations: look at them with validate_only, then send the number that is meant"
-    );
-    let metadata = [("expected_count", expected.to_string()), ("matching_count", matching.to_string())];
-    status(ErrorReason::ExpectedCountExceeded, &message, metadata)
 }
 
 /// ABORTED for a resource with another etag.

@@ -8,6 +8,7 @@ mod grants;
 pub(super) mod key_checks;
 mod quotas;
 mod readiness;
+mod seats;
 mod tables;
 mod turn;
 mod walk;

@@ -1,6 +1,7 @@
 //! Reads: one round trip each, in turns by account, always within one account, and those of invitations within a [`Reach`].
 
 pub(super) mod acceptances;
+pub(super) mod account;
 pub(super) mod events;
 pub(super) mod filter;
 mod groups;
@@ -66,6 +67,9 @@ pub struct Cursor {
     pub key: SortKey,
     /// The last row's id, where the key alone does not tell rows apart.
     pub id: Uuid,
+    /// The last recipient's ordinal, where the others are those of its invitation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordinal: Option<u16>,
     /// The moment at which the first page was read, in microseconds.
     pub frozen: i64,
     /// The number of rows of the whole list at that moment, if it was counted.
@@ -81,12 +85,12 @@ impl Cursor {
 
     /// Goes on behind an invitation in any order.
     pub fn of_invitation_by(order: Order, read: &Read<Invitation>) -> Self {
-        Self { key: order.key_of(&read.found), id: read.found.id.0, frozen: read.now.micros(), total: None }
+        Self { key: order.key_of(&read.found), frozen: read.now.micros(), ..Self::of_id(read.found.id.0) }
     }
 
     /// Begins, in the order of creation with the newest first, with what was created by a moment, and judges it at that moment.
     pub fn until(at: Timestamp) -> Self {
-        Self { key: SortKey::Number(at.micros()), id: Uuid::max(), frozen: at.micros(), total: None }
+        Self { key: SortKey::Number(at.micros()), frozen: at.micros(), ..Self::of_id(Uuid::max()) }
     }
 
     /// Continues behind an event of an invitation, whose sequence is unique; nothing about events changes with time.
@@ -117,7 +121,7 @@ impl Cursor {
 
     /// Continues behind a row whose place is that of its id.
     pub fn of_id(id: Uuid) -> Self {
-        Self { key: SortKey::Number(0), id, frozen: 0, total: None }
+        Self { key: SortKey::Number(0), id, ordinal: None, frozen: 0, total: None }
     }
 }
 

@@ -11,15 +11,15 @@ mod variables;
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+pub(crate) use caller::{TRACEPARENT, TraceId};
+pub use exporter::{TracesError, init};
 use http::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{FutureExt as _, Link, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
-
-pub(crate) use caller::TraceId;
-pub use exporter::{TracesError, init};
+use uuid::Uuid;
 pub(crate) use variables::check;
 
 /// The most links of a span: a group has as many calls as it has commands.
@@ -50,7 +50,7 @@ struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        if key == caller::TRACEPARENT {
+        if key == TRACEPARENT {
             TraceId::of_caller(self.0)?;
         }
         let value = self.0.get(key)?.to_str().ok()?;
@@ -84,7 +84,7 @@ impl Origin {
     pub(crate) fn from_traceparent(text: &str) -> Option<Self> {
         TRACER.get()?;
         let mut headers = HeaderMap::new();
-        headers.insert("traceparent", text.parse().ok()?);
+        headers.insert(TRACEPARENT, text.parse().ok()?);
         let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(&headers));
         let context = context.span().span_context().clone();
         context.is_valid().then_some(Self(context))
@@ -117,6 +117,19 @@ impl Span {
         let links = origins.take(MAX_LINKS).map(|Origin(other)| Link::with_context(other.clone())).collect();
         let span = tracer.span_builder("group").with_links(links).start_with_context(tracer, &parent);
         Self(Some(parent.with_span(span)))
+    }
+
+    /// Begins the span in which an event is told to others outside, linked to the one that committed it.
+    pub(crate) fn of_event(name: &'static str, id: Uuid, committed_by: Option<&str>) -> Self {
+        let span = Self::of_delivery(name, committed_by.and_then(Origin::from_traceparent));
+        span.set("invitation.event", id.to_string());
+        span
+    }
+
+    /// Returns its place in its trace, for the headers of what is sent in it.
+    pub(crate) fn traceparent(&self) -> Option<String> {
+        let context = self.0.as_ref()?.span().span_context().clone();
+        Some(Origin(context).to_traceparent())
     }
 
     /// Begins the span of a message that is sent because of something that was traced.

@@ -8,6 +8,7 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::Endpoint;
 use crate::domain::webhook::signature::{Secret, seconds, sign};
+use crate::telemetry::traces::{Span, TRACEPARENT};
 
 /// The failure of an endpoint none of whose secrets can be decrypted.
 pub(super) const NO_SECRET: NoAnswer = NoAnswer("the secret cannot be decrypted: rotate it");
@@ -36,6 +37,14 @@ pub(super) fn headers(
     ];
     let headers = headers.into_iter().map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)));
     headers.collect()
+}
+
+/// Adds the span in which a request is sent, if it is recorded, so that the endpoint's own spans follow from it.
+pub(super) fn with_traceparent(mut headers: HeaderMap, span: &Span) -> HeaderMap {
+    if let Some(traceparent) = span.traceparent().and_then(|text| HeaderValue::try_from(text).ok()) {
+        headers.insert(TRACEPARENT, traceparent);
+    }
+    headers
 }
 
 /// Returns the reason why an answer is no success.

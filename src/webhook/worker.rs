@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::POLL_INTERVAL;
 use super::client::{Answer, NoAnswer, WebhookClient};
-use super::request::{NO_JSON, NO_SECRET, error, headers};
+use super::request::{NO_JSON, NO_SECRET, error, headers, with_traceparent};
 use crate::clock::Clock;
+use crate::domain::invitation::event::Event;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::value::id::IdSeed;
 use crate::domain::value::time::Timestamp;
@@ -26,6 +27,7 @@ use crate::store::{
 };
 use crate::telemetry::log_limiter::LogLimiter;
 use crate::telemetry::metrics::table::ATTEMPTS;
+use crate::telemetry::traces::Span;
 
 /// The time that a lease lasts beyond the time limit of a request: for reading the message, and settling.
 const LEASE_SLACK: Duration = Duration::from_secs(30);
@@ -192,10 +194,18 @@ impl WebhookWorker {
         let posted = message.clone();
         let task = self.requests.spawn(async move {
             let begun = Instant::now();
+            let Event { event, traceparent, .. } = &content.event;
+            let span = Span::of_event("webhook", event.id, traceparent.as_deref());
             let answer = match request {
-                Ok((headers, body)) => client.post(&content.endpoint.uri, headers, body).await,
+                Ok((headers, body)) => {
+                    let headers = with_traceparent(headers, &span);
+                    client.post(&content.endpoint.uri, headers, body).await
+                }
                 Err(reason) => Err(reason),
             };
+            if error(&answer).is_some() {
+                span.fail("not taken");
+            }
             let outcome = outcome(&message, &answer, random, (at, clock.now()));
             let attempt = Attempt {
                 id: attempt,

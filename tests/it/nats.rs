@@ -74,7 +74,7 @@ async fn jetstream(server: &Nats) -> Context {
 type Message = (String, String, Value);
 
 /// Waits for so many messages and checks that there are no more.
-async fn kept(server: &Nats, count: usize) -> Vec<(String, String, String)> {
+async fn taken(server: &Nats, count: usize) -> Vec<jetstream::Message> {
     let context = jetstream(server).await;
     // A stream is found a moment before the server lets it have consumers.
     let (mut stream, consumer) = in_time(async {
@@ -91,12 +91,25 @@ async fn kept(server: &Nats, count: usize) -> Vec<(String, String, String)> {
     let mut kept = consumer.messages().await.unwrap();
     let mut messages = Vec::new();
     for _ in 0..count {
-        let message = in_time(kept.next()).await.unwrap().unwrap();
-        let id = message.headers.as_ref().unwrap().get("Nats-Msg-Id").unwrap().to_string();
-        messages.push((message.subject.to_string(), id, String::from_utf8(message.payload.to_vec()).unwrap()));
+        messages.push(in_time(kept.next()).await.unwrap().unwrap());
     }
     assert_eq!(stream.info().await.unwrap().state.messages, count as u64);
     messages
+}
+
+/// Returns the values of a header of so many messages.
+pub(crate) async fn headers(server: &Nats, count: usize, name: &str) -> Vec<Option<String>> {
+    let taken = taken(server, count).await.into_iter();
+    taken.map(|message| Some(message.headers.as_ref()?.get(name)?.to_string())).collect()
+}
+
+async fn kept(server: &Nats, count: usize) -> Vec<(String, String, String)> {
+    let taken = taken(server, count).await.into_iter();
+    let kept = taken.map(|message| {
+        let id = message.headers.as_ref().unwrap().get("Nats-Msg-Id").unwrap().to_string();
+        (message.subject.to_string(), id, String::from_utf8(message.payload.to_vec()).unwrap())
+    });
+    kept.collect()
 }
 
 async fn messages(server: &Nats, count: usize) -> Vec<Message> {

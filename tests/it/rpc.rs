@@ -1,6 +1,7 @@
 //! The RPCs as clients see them: a real client and server over a real connection, on both databases.
 
 mod access;
+mod across;
 mod clock;
 pub(crate) mod connection;
 mod deliveries;

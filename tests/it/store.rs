@@ -15,6 +15,7 @@ mod quotas;
 pub(crate) mod read;
 mod reader_role;
 mod retention;
+mod seats;
 mod standby;
 pub(crate) mod trouble;
 mod upkeep;

@@ -13,6 +13,7 @@ pub(crate) mod jwt;
 pub(crate) mod limit;
 pub(crate) mod nats;
 pub(crate) mod network;
+pub(crate) mod pace;
 pub(crate) mod pooler;
 pub(crate) mod postgres;
 pub(crate) mod proxy;

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 mod broken;
+mod layers;
 mod planted;
 
 const LONGEST: usize = 400;
@@ -83,32 +84,6 @@ const CRATES: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// The modules of the crate, and which of the others each may use. What is not here has no place yet.
-const LAYERS: [(&str, &[&str]); 19] = [
-    ("domain", &[]),
-    ("clock", &["domain"]),
-    ("entropy", &[]),
-    ("private_file", &[]),
-    ("pb", &[]),
-    ("shutdown", &[]),
-    ("tls", &["domain"]),
-    ("config", &["auth", "domain", "tls"]),
-    ("auth", &["domain", "clock", "config", "entropy", "telemetry", "tls"]),
-    ("telemetry", &["config"]),
-    ("cli", &["auth", "clock", "config", "domain", "entropy", "pb", "private_file"]),
-    ("store", &["domain", "clock", "entropy", "private_file", "telemetry"]),
-    ("event_json", &["api", "domain", "pb"]),
-    ("mail", &["domain", "store", "config", "clock", "entropy", "private_file", "telemetry"]),
-    ("webhook", &["domain", "store", "config", "clock", "entropy", "telemetry", "event_json", "background"]),
-    ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json", "background"]),
-    ("background", &["auth", "clock", "domain", "store", "entropy", "telemetry"]),
-    ("server", &["auth", "clock", "config", "domain", "entropy", "pb", "shutdown", "store", "telemetry", "tls"]),
-    ("api", &["auth", "background", "server", "store", "domain", "pb", "config", "clock", "entropy", "webhook"]),
-];
-
-/// The composition root and the commands know everybody; `lib.rs` only names the modules and `main.rs` is another crate.
-const ROOT_MODULES: [&str; 4] = ["serve", "commands", "lib", "main"];
-
 /// The only files that read the clock and randomness.
 const SOURCES_OF_CHANCE: [&str; 2] = ["src/clock.rs", "src/entropy.rs"];
 const CHANCE: [&str; 8] = [
@@ -163,7 +138,7 @@ type Rule = fn(&str, &str) -> Vec<String>;
 
 const RULES: [Rule; 11] = [
     foreign_crates,
-    layers,
+    layers::layers,
     own_reads,
     time_and_chance,
     too_long,
@@ -207,17 +182,6 @@ fn foreign_crates(path: &str, text: &str) -> Vec<String> {
             used.iter().filter(of_family).map(move |used| format!("{path}: {used} may be used only in {places:?}"))
         })
         .collect()
-}
-
-/// A module uses only those below it.
-fn layers(path: &str, text: &str) -> Vec<String> {
-    let Some(module) = module(path).filter(|module| !ROOT_MODULES.contains(module)) else { return Vec::new() };
-    let Some((_, below)) = LAYERS.iter().find(|(name, _)| *name == module) else {
-        return vec![format!("{path}: say in tests/it/tidy.rs what {module} may use")];
-    };
-    let used = uses_of_ours(text);
-    let above = used.iter().filter(|used| **used != module && !below.contains(&used.as_str()));
-    above.map(|used| format!("{path}: {module} may not use {used}, only {below:?}")).collect()
 }
 
 /// Time and randomness come through `Clock` and `Entropy`.

@@ -4,11 +4,10 @@ use crate::api::convert::timestamp;
 use crate::api::resource::{delivery_name, recipient_name};
 use crate::domain::delivery::message_id::MessageId;
 use crate::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose};
-use crate::domain::invitation::Invitation;
 use crate::pb;
 
-/// Converts a message about an invitation, sent from a domain.
-pub(in crate::api) fn delivery(invitation: &Invitation, delivery: &Delivery, domain: &str) -> pb::Delivery {
+/// Converts a message to an address, which may not be known any more, sent from a domain.
+pub(in crate::api) fn delivery(delivery: &Delivery, address: Option<&str>, domain: &str) -> pb::Delivery {
     let NewDelivery { id, invitation: about, recipient, purpose, created_at, .. } = delivery.message;
     // A message that precedes others has a due time before its creation.
     let next_attempt = delivery.due_at.filter(|_| delivery.state == DeliveryState::Queued);
@@ -24,7 +23,7 @@ pub(in crate::api) fn delivery(invitation: &Invitation, delivery: &Delivery, dom
         send_time: delivery.sent_at.map(timestamp),
         purpose: self::purpose(purpose).into(),
         next_attempt_time: next_attempt.map(|due_at| timestamp(due_at.max(created_at))),
-        address: delivery.address(invitation).map(|email| email.original().to_owned()).unwrap_or_default(),
+        address: address.unwrap_or_default().to_owned(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::pb;
 use crate::pb::event::Payload as Shown;
 
 /// Converts an event, without a resume token.
-pub(crate) fn event(Event { event, sequence, position: _ }: &Event) -> pb::Event {
+pub(crate) fn event(Event { event, sequence, .. }: &Event) -> pb::Event {
     let StoredEvent { invitation: id, .. } = *event;
     let is_of_invitation = event.is_of_invitation();
     let of_invitation = |name: String| if is_of_invitation { name } else { String::new() };

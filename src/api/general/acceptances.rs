@@ -1,4 +1,4 @@
-//! The acceptances of invitations: one by its name, pages of one invitation's, their changes and their end.
+//! The acceptances of one invitation or of all: one by its name, in pages, their changes and their end.
 
 use tonic::Status;
 
@@ -6,10 +6,11 @@ use crate::api::convert::acceptance::{acceptance, with_etag};
 use crate::api::execute::{Api, Call, note_invitation};
 use crate::api::parse::field_mask::FieldMask;
 use crate::api::parse::filter;
+use crate::api::parse::invitation_filter::time_range;
 use crate::api::parse::moment;
 use crate::api::parse::page;
 use crate::api::parse::violations::Violations;
-use crate::api::resource::{InvitationName, parse_acceptance};
+use crate::api::resource::{Parent, parse_acceptance};
 use crate::domain::command::{AcceptanceTarget, Action, ReleaseAcceptance, UpdateAcceptance};
 use crate::domain::group::Executed;
 use crate::domain::invitation::acceptance::{ReleaseMode, Subject};
@@ -19,7 +20,7 @@ use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::pb;
 use crate::server::status;
-use crate::store::{AcceptanceQuery, Cursor};
+use crate::store::{AcceptanceFilter, AcceptanceQuery, AccountAcceptances, Cursor};
 
 /// Returns an acceptance.
 pub(super) async fn get_acceptance(
@@ -38,7 +39,7 @@ pub(super) async fn get_acceptance(
     Ok(with_etag(&found, api.clock.now()))
 }
 
-/// Lists the acceptances of an invitation.
+/// Lists the acceptances of an invitation, or of all.
 pub(super) async fn list_acceptances(
     api: &Api,
     call: &Call,
@@ -46,28 +47,32 @@ pub(super) async fn list_acceptances(
     mut violations: Violations,
 ) -> Result<pb::ListAcceptancesResponse, Status> {
     let asked = page::asked(api, call, message, "accept_time", &mut violations);
-    let parent = violations.required("parent", &message.parent, InvitationName::parse);
+    let parent = violations.required("parent", &message.parent, Parent::parse);
     let subject = violations.optional("subject", &message.subject, text::opaque_id).map(Subject);
     let states = filter::acceptance_states(&mut violations, &message.states);
-    let (invitation, kind) = violations.finish(parent)?.id_and_kind();
+    let accepted = time_range(&mut violations, "accept_time", message.accept_time.as_ref());
+    let parent = violations.finish(parent)?;
     let reach = api.reach(call).await?;
-    let (size, limit) = (asked.size, asked.limit());
-    let of_invitation = AcceptanceQuery::of(invitation, limit);
-    let now = api.clock.now();
-    let query = AcceptanceQuery {
-        kind,
-        subject,
-        states: (states, now),
-        ascending: asked.ascending,
-        after: asked.after,
-        ..of_invitation
-    };
-    let found = api.find_lagging(Option::is_some, |reads| reads.list_acceptances(&reach, &query)).await?;
-    let rows = found.ok_or_else(status::not_found)?;
-    note_invitation(invitation);
+    let (size, context, now) = (asked.size, (api, call, message), api.clock.now());
+    let filter = AcceptanceFilter { subject, states, now, accepted };
     let show = |row: &_| Ok(with_etag(row, now));
-    let (acceptances, next_page_token) =
-        page::show((api, call, message), (&rows, None), size, Cursor::of_acceptance, show)?;
+    let (acceptances, next_page_token) = match parent {
+        Parent::All => {
+            let query = AccountAcceptances { filter, page: asked.account_page() };
+            let found = api.read_lagging(|reads| reads.list_account_acceptances(&reach, &query)).await?;
+            page::show_account(context, &found, size, show)?
+        }
+        Parent::One(name) => {
+            let (invitation, kind) = name.id_and_kind();
+            let (ascending, limit) = (asked.ascending, asked.limit());
+            let of_invitation = AcceptanceQuery { kind, filter, ..AcceptanceQuery::of(invitation, limit) };
+            let query = AcceptanceQuery { ascending, after: asked.after, ..of_invitation };
+            let found = api.find_lagging(Option::is_some, |reads| reads.list_acceptances(&reach, &query)).await?;
+            let rows = found.ok_or_else(status::not_found)?;
+            note_invitation(invitation);
+            page::show(context, (&rows, None), size, Cursor::of_acceptance, show)?
+        }
+    };
     Ok(pb::ListAcceptancesResponse { acceptances, next_page_token })
 }
 

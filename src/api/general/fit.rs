@@ -1,6 +1,6 @@
 //! The size of an answer about several invitations.
 
-use prost::Message as _;
+use prost::Message;
 
 use crate::pb;
 
@@ -25,20 +25,43 @@ impl Fit {
     }
 
     /// Returns the invitation, or the names and the outcome of one that is too large for what is left.
-    pub(in crate::api) fn show(&mut self, whole: pb::Invitation) -> pb::Invitation {
-        if let Some(left) = self.left.checked_sub(whole.encoded_len()) {
-            self.left = left;
-            return whole;
+    pub(in crate::api) fn show<T: Named>(&mut self, whole: T) -> T {
+        let Some(left) = self.left.checked_sub(whole.encoded_len()) else { return whole.names_alone() };
+        self.left = left;
+        whole
+    }
+}
+
+/// An invitation that can be shown by its names alone.
+pub(in crate::api) trait Named: Message {
+    /// Leaves the names, the state and the outcome.
+    fn names_alone(self) -> Self;
+}
+
+impl Named for pb::Invitation {
+    fn names_alone(self) -> Self {
+        Self {
+            name: self.name,
+            uid: self.uid,
+            typed_name: self.typed_name,
+            kind: self.kind,
+            state: self.state,
+            etag: self.etag,
+            create_outcome: self.create_outcome,
+            ..Self::default()
         }
-        pb::Invitation {
-            name: whole.name,
-            uid: whole.uid,
-            typed_name: whole.typed_name,
-            kind: whole.kind,
-            state: whole.state,
-            etag: whole.etag,
-            create_outcome: whole.create_outcome,
-            ..pb::Invitation::default()
+    }
+}
+
+impl Named for pb::UserInvitation {
+    fn names_alone(self) -> Self {
+        Self {
+            name: self.name,
+            uid: self.uid,
+            state: self.state,
+            etag: self.etag,
+            create_outcome: self.create_outcome,
+            ..Self::default()
         }
     }
 }

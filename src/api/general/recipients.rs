@@ -1,17 +1,19 @@
-//! The recipients of an invitation, one by its name or in pages, each with their own link.
+//! The recipients of one invitation or of all, one by its name or in pages, each with their own link.
 
 use super::convert::target_type;
 use crate::api::convert::timestamp;
 use crate::api::deliveries::convert::state as delivery_state;
 use crate::api::execute::{Api, Call, note_invitation};
 use crate::api::parse::filter;
+use crate::api::parse::invitation_filter::time_range;
 use crate::api::parse::page;
 use crate::api::parse::violations::Violations;
-use crate::api::resource::{InvitationName, parse_recipient, recipient_name};
+use crate::api::resource::{Parent, parse_recipient, recipient_name};
 use crate::domain::invitation::recipient::{Recipient, RecipientState};
+use crate::domain::value::rule::FieldRule;
 use crate::pb;
 use crate::server::status;
-use crate::store::{Cursor, ListedRecipient, RecipientQuery};
+use crate::store::{AccountRecipients, Cursor, ListedRecipient, RecipientQuery};
 use tonic::Status;
 
 /// Returns a recipient.
@@ -33,27 +35,50 @@ pub(super) async fn get_recipient(
     Ok(recipient(api, call, &found))
 }
 
-/// Lists the recipients of an invitation.
+/// The most recipients of a page over all invitations, which may each have a thousand of them.
+const MAX_OF_ALL: usize = 250;
+
+/// Lists the recipients of an invitation, or of all.
 pub(super) async fn list_recipients(
     api: &Api,
     call: &Call,
     message: &pb::ListRecipientsRequest,
     mut violations: Violations,
 ) -> Result<pb::ListRecipientsResponse, Status> {
-    let asked = page::asked(api, call, message, "ordinal", &mut violations).ascending_by_default(message);
-    let parent = violations.required("parent", &message.parent, InvitationName::parse);
+    let parent = violations.required("parent", &message.parent, Parent::parse);
     let states = filter::recipient_states(&mut violations, &message.states);
-    let (invitation, kind) = violations.finish(parent)?.id_and_kind();
+    let created = time_range(&mut violations, "create_time", message.create_time.as_ref());
+    if message.create_time.is_some() && parent.is_some_and(|parent| !parent.is_all()) {
+        violations.add("create_time", FieldRule::Conflicts, "must be unset for one invitation: it needs invitations/-");
+    }
+    let of_all = parent.is_some_and(Parent::is_all);
+    let order = if of_all { "create_time" } else { "ordinal" };
+    let asked = page::asked(api, call, message, order, &mut violations);
+    let asked = if of_all { asked } else { asked.ascending_by_default(message) };
+    let parent = violations.finish(parent)?;
     let reach = api.reach(call).await?;
-    let (size, limit) = (asked.size, asked.limit());
-    let of_invitation = RecipientQuery::of(invitation, limit);
-    let query = RecipientQuery { kind, states, ascending: asked.ascending, after: asked.after, ..of_invitation };
-    let found = api.find_lagging(Option::is_some, |reads| reads.list_recipients(&reach, &query)).await?;
-    let rows = found.ok_or_else(status::not_found)?;
-    note_invitation(invitation);
-    let cursor_of = |row: &ListedRecipient| Cursor::of_ordinal(row.recipient.ordinal);
+    let context = (api, call, message);
     let show = |row: &_| Ok(recipient(api, call, row));
-    let (recipients, next_page_token) = page::show((api, call, message), (&rows, None), size, cursor_of, show)?;
+    let (recipients, next_page_token) = match parent {
+        Parent::All => {
+            let asked = page::Asked { size: asked.size.min(MAX_OF_ALL), ..asked };
+            let size = asked.size;
+            let query = AccountRecipients { states, created, page: asked.account_page() };
+            let found = api.read_lagging(|reads| reads.list_account_recipients(&reach, &query)).await?;
+            page::show_account(context, &found, size, show)?
+        }
+        Parent::One(name) => {
+            let (invitation, kind) = name.id_and_kind();
+            let (size, ascending) = (asked.size, asked.ascending);
+            let of_invitation = RecipientQuery::of(invitation, asked.limit());
+            let query = RecipientQuery { kind, states, ascending, after: asked.after, ..of_invitation };
+            let found = api.find_lagging(Option::is_some, |reads| reads.list_recipients(&reach, &query)).await?;
+            let rows = found.ok_or_else(status::not_found)?;
+            note_invitation(invitation);
+            let cursor_of = |row: &ListedRecipient| Cursor::of_ordinal(row.recipient.ordinal);
+            page::show(context, (&rows, None), size, cursor_of, show)?
+        }
+    };
     Ok(pb::ListRecipientsResponse { recipients, next_page_token })
 }
 

@@ -51,7 +51,7 @@ fn usages(violations: &mut Violations, types: &[i32]) -> Vec<Usage> {
 }
 
 /// Parses a span of time; an absent one has no end.
-fn time_range(violations: &mut Violations, field: &str, range: Option<&pb::TimeRange>) -> TimeRange {
+pub(in crate::api) fn time_range(violations: &mut Violations, field: &str, range: Option<&pb::TimeRange>) -> TimeRange {
     let Some(range) = range else { return TimeRange::default() };
     if range.start_time.is_none() && range.end_time.is_none() {
         violations.add(field, FieldRule::Required, "must have a start_time or an end_time");

@@ -10,7 +10,7 @@ use crate::api::requests::Paged;
 use crate::domain::invitation::Invitation;
 use crate::domain::reach::Reach;
 use crate::domain::value::rule::{FieldRule, Invalid};
-use crate::store::{Cursor, InvitationQuery, Listed, Read};
+use crate::store::{AccountPage, AccountRows, Cursor, InvitationQuery, Listed, Read};
 
 const DEFAULT_SIZE: i32 = 50;
 const MAX_SIZE: i32 = 1_000;
@@ -48,6 +48,11 @@ impl Asked {
     /// Returns the query for this page of all invitations.
     pub(crate) fn query(self) -> InvitationQuery {
         self.of(InvitationQuery::default())
+    }
+
+    /// Returns this page of a list over all invitations of an account.
+    pub(crate) fn account_page(self) -> AccountPage {
+        AccountPage { ascending: self.ascending, limit: self.limit(), after: self.after }
     }
 
     /// Returns the query for this page of the invitations that another query finds.
@@ -210,6 +215,17 @@ pub(crate) fn show<T: Paged, R, M: Message>(
     let last = shown.len().checked_sub(1).and_then(|last| rows.get(last)).filter(|_| is_cut).map(cursor_of);
     let next = last.or(goes_on).map(|cursor| seal(api, call, request, &cursor)).transpose()?;
     Ok((shown, next.unwrap_or_default()))
+}
+
+/// Shows the rows of a list over all invitations of an account.
+pub(crate) fn show_account<T: Paged, R, M: Message>(
+    context: (&Api, &Call, &T),
+    found: &AccountRows<R>,
+    size: usize,
+    mut show: impl FnMut(&R) -> Result<M, Status>,
+) -> Result<(Vec<M>, String), Status> {
+    let listed = (found.rows.as_slice(), found.goes_on.clone());
+    self::show(context, listed, size, |(cursor, _)| cursor.clone(), |(_, row)| show(row))
 }
 
 fn seal<T: Paged>(api: &Api, call: &Call, request: &T, cursor: &Cursor) -> Result<String, Status> {

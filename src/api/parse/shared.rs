@@ -114,7 +114,8 @@ impl<'a> Given<'a> {
     }
 }
 
-fn to_inviter(violations: &mut Violations, field: &str, given: &pb::Inviter) -> Inviter {
+/// Parses an inviter.
+pub(in crate::api) fn to_inviter(violations: &mut Violations, field: &str, given: &pb::Inviter) -> Inviter {
     let at = |part: &str| format!("{field}.{part}");
     Inviter {
         user_id: violations.optional(&at("user_id"), &given.user_id, text::opaque_id).unwrap_or_default(),

@@ -116,14 +116,17 @@ pub(in crate::api) fn to_redeliver(
     (now, most): (Timestamp, usize),
 ) -> Option<(EndpointName, WantedEvents)> {
     let name = violations.required("name", &request.name, EndpointName::parse);
-    if request.start_time.is_none() {
-        violations.add("start_time", FieldRule::Required, "is required");
+    let given = request.time.unwrap_or_default();
+    if request.time.is_none() {
+        violations.add("time", FieldRule::Required, "is required");
+    } else if given.start_time.is_none() {
+        violations.add("time.start_time", FieldRule::Required, "is required");
     }
-    let TimeRange { start, end } = span(violations, "", request.start_time, request.end_time);
+    let TimeRange { start, end } = span(violations, "time.", given.start_time, given.end_time);
     // An event of this very moment belongs to the span.
     let end = end.unwrap_or(Timestamp::from_micros(now.micros().saturating_add(1)));
-    if request.end_time.is_none() && start.is_some_and(|start| end <= start) {
-        violations.add("start_time", FieldRule::Conflicts, "must not be in the future");
+    if given.end_time.is_none() && start.is_some_and(|start| end <= start) {
+        violations.add("time.start_time", FieldRule::Conflicts, "must not be in the future");
     }
     let types = filter::event_types(violations, "types", &request.types);
     let invitations = violations.each("invitations", &request.invitations, MAX_INVITATIONS, InvitationName::parse);

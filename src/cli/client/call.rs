@@ -11,7 +11,7 @@ use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
-use tonic::{Request, Status, Streaming};
+use tonic::{Request, Status, Streaming, TimeoutExpired};
 use uuid::Uuid;
 
 use super::ClientArgs;
@@ -87,9 +87,13 @@ impl Client {
             grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
             grpc.unary(request, path, codec).await
         };
+        // The channel keeps the same limit, and either may be the first to notice.
         match timeout_at(Instant::now() + self.timeout, called).await {
-            Ok(answered) => answered.map(tonic::Response::into_inner),
-            Err(_) => Err(Status::deadline_exceeded(format!("no answer from {} within the --timeout", self.endpoint))),
+            Ok(Err(status)) if !has_expired(&status) => Err(status),
+            Ok(Ok(answered)) => Ok(answered.into_inner()),
+            Ok(Err(_)) | Err(_) => {
+                Err(Status::deadline_exceeded(format!("no answer from {} within the --timeout", self.endpoint)))
+            }
         }
     }
 
@@ -176,6 +180,12 @@ impl Decoder for DynamicCodec {
         let decoded = DynamicMessage::decode(self.0.clone(), bytes);
         decoded.map(Some).map_err(|error| Status::internal(format!("the answer cannot be read: {error}")))
     }
+}
+
+/// Returns whether a status is that of the channel's own time limit.
+fn has_expired(status: &Status) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
+    causes.any(<dyn std::error::Error>::is::<TimeoutExpired>)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use clap::Args;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use url::Url;
 
+use crate::input_file;
+
 /// The flags that say which server is called.
 #[derive(Clone, Debug, Args)]
 pub struct ConnectionArgs {
@@ -68,7 +70,7 @@ impl ConnectionArgs {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
+    input_file::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
 }
 
 /// Returns the text of an error with those of its causes: that of a connection alone tells nothing.
@@ -82,6 +84,9 @@ pub(in crate::cli) fn with_causes(error: &dyn Error) -> String {
 
 fn parse_endpoint(text: &str) -> Result<String, String> {
     match Url::parse(text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            Err("must have no user and no password: the credential is an API key, see --api-key-file".to_owned())
+        }
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text.to_owned()),
         Ok(_) | Err(_) => Err("must be an http:// or https:// URL such as http://127.0.0.1:50051".to_owned()),
     }
@@ -93,6 +98,15 @@ mod tests {
 
     fn to(endpoint: &str) -> ConnectionArgs {
         ConnectionArgs { endpoint: endpoint.to_owned(), tls_ca: None, tls_cert: None, tls_key: None }
+    }
+
+    #[test]
+    fn endpoint_is_a_url_without_a_credential() {
+        for refused in ["", "127.0.0.1:50051", "ftp://h", "http://ann:secret@h:1", "https://key@h"] {
+            let problem = parse_endpoint(refused).unwrap_err();
+            assert!(!problem.contains("secret") && problem.starts_with("must "), "{problem}");
+        }
+        assert_eq!(parse_endpoint("http://h:1/").unwrap(), "http://h:1/");
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 pub(super) mod fields;
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -12,6 +11,8 @@ use super::failure::Failure;
 use super::flags::put;
 use super::{Run, Session};
 use fields::{ConnectionFields, Fields, GeneralFields, GuestFields, NewInvitation, UserFields};
+
+use crate::input_file;
 
 /// The flags of `create`.
 #[derive(Clone, Debug, Args)]
@@ -78,12 +79,7 @@ const OUTPUT_ONLY: [&str; 6] = ["name", "uid", "etag", "typedName", "invitationT
 
 fn read(file: &Path) -> Result<Map<String, Value>, Failure> {
     let is_input = file.as_os_str() == "-";
-    let text = if is_input {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        std::fs::read_to_string(file)
-    };
+    let text = if is_input { input_file::text_from(std::io::stdin()) } else { input_file::read_text(file) };
     let text = text.map_err(|error| Failure::failed(format!("cannot read {}: {error}", file.display())))?;
     let refuse =
         |problem: String| Failure::usage(format!("{} is not the JSON of an invitation: {problem}", file.display()));

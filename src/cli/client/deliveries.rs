@@ -18,6 +18,15 @@ const DELIVERIES: &Columns = &[
     ("SENT", "send_time"),
     ("LAST ERROR", "last_error"),
 ];
+/// The columns of the messages of several invitations.
+const OF_ALL: &Columns = &[
+    ("CREATED", "create_time"),
+    ("ADDRESS", "address"),
+    ("PURPOSE", "purpose"),
+    ("STATE", "state"),
+    ("NAME", "name"),
+    ("LAST ERROR", "last_error"),
+];
 /// The number of messages after which a server has more to queue.
 const CHUNK: i32 = 1_000;
 
@@ -30,7 +39,7 @@ pub struct DeliveriesArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum DeliveriesCommand {
-    /// List the messages of an invitation, the newest first.
+    /// List the messages of an invitation or of all, the newest first.
     List(ListArgs),
     /// Queue messages again that failed, and print their number.
     Redeliver(RedeliverArgs),
@@ -39,11 +48,16 @@ enum DeliveriesCommand {
 #[derive(Clone, Debug, Args)]
 struct ListArgs {
     /// Id or name of the invitation.
-    #[arg(value_name = "INVITATION", value_parser = invitation)]
-    name: String,
-    /// Only messages in this state; can be given several times.
+    #[arg(value_name = "INVITATION", value_parser = invitation, required_unless_present = "all")]
+    name: Option<String>,
+    /// The messages of all invitations of the account.
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
+    /// Only messages in this state, such as bounced; can be given several times.
     #[arg(long = "state", value_name = "STATE", value_parser = words("DeliveryState"))]
     states: Vec<String>,
+    #[command(flatten)]
+    span: SpanArgs,
     /// Number of messages to list; all of them, if it is not given.
     #[arg(long, value_name = "NUMBER")]
     limit: Option<usize>,
@@ -67,24 +81,24 @@ struct RedeliverArgs {
 impl Run for DeliveriesArgs {
     async fn run(self, session: &mut Session) -> Result<(), Failure> {
         match self.command {
-            DeliveriesCommand::List(ListArgs { name, states, limit }) => {
-                let request = json!({"parent": name, "states": states});
-                session.list("DeliveryService.ListDeliveries", request, limit, DELIVERIES).await
+            DeliveriesCommand::List(ListArgs { name, all, states, span, limit }) => {
+                let request = json!({"parent": parent(name), "states": states, "create_time": span.into_json()});
+                let columns = if all { OF_ALL } else { DELIVERIES };
+                session.list("DeliveryService.ListDeliveries", request, limit, columns).await
             }
             DeliveriesCommand::Redeliver(args) => redeliver(args, session).await,
         }
     }
 }
 
+/// Returns the parent of the messages: an invitation, or all of them.
+fn parent(name: Option<String>) -> String {
+    name.unwrap_or_else(|| "invitations/-".to_owned())
+}
+
 async fn redeliver(args: RedeliverArgs, session: &mut Session) -> Result<(), Failure> {
     let RedeliverArgs { name, all: _, span, dry_run } = args;
-    let SpanArgs { since, until } = span;
-    let request = json!({
-        "parent": name.unwrap_or_else(|| "invitations/-".to_owned()),
-        "start_time": since.map(|moment| moment.to_string()),
-        "end_time": until.map(|moment| moment.to_string()),
-        "validate_only": dry_run,
-    });
+    let request = json!({"parent": parent(name), "create_time": span.into_json(), "validate_only": dry_run});
     let mut total = 0;
     loop {
         let mut answer = session.client.call("DeliveryService.RedeliverDeliveries", request.clone()).await?;

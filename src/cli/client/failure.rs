@@ -61,7 +61,9 @@ impl Failure {
         if let Some(source) = std::error::Error::source(status) {
             // The outermost cause says no more than that there is one.
             let source = source.source().unwrap_or(source);
-            return Self::unreachable(format!("cannot reach {endpoint}: {}", with_causes(source)));
+            let causes = with_causes(source);
+            let hint = scheme_hint(endpoint, &causes).unwrap_or_default();
+            return Self::unreachable(format!("cannot reach {endpoint}: {causes}{hint}"));
         }
         let reason = reason(status);
         let kind = match status.code() {
@@ -110,6 +112,18 @@ impl From<io::Error> for Failure {
             io::ErrorKind::BrokenPipe => Self::new(FailureKind::Closed, ""),
             _ => Self::failed(format!("cannot write the output: {error}")),
         }
+    }
+}
+
+/// Returns the other scheme to try if an error is that of a server which speaks TLS to a caller that does not, or the other way round.
+fn scheme_hint(endpoint: &str, causes: &str) -> Option<&'static str> {
+    // A record of TLS has no meaning as a frame of HTTP/2, and a frame none as a record.
+    let is_record = causes.contains("frame with invalid size");
+    let is_frame = causes.contains("InvalidContentType") || causes.contains("corrupt message");
+    match endpoint.split_once(':')?.0.to_ascii_lowercase().as_str() {
+        "http" if is_record => Some(": the server may serve TLS: try an https:// endpoint"),
+        "https" if is_frame => Some(": the server may serve no TLS: try an http:// endpoint"),
+        _ => None,
     }
 }
 

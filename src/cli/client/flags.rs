@@ -58,6 +58,20 @@ pub(super) struct SpanArgs {
     pub(super) until: Option<Timestamp>,
 }
 
+impl SpanArgs {
+    /// Returns the span as a TimeRange; `None` if neither end is given.
+    pub(super) fn into_json(self) -> Option<Value> {
+        span(self.since, self.until)
+    }
+}
+
+/// Returns a TimeRange; `None` if neither end is given.
+pub(super) fn span(since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Value> {
+    let text = |moment: Timestamp| moment.to_string();
+    let is_given = since.is_some() || until.is_some();
+    is_given.then(|| json!({"start_time": since.map(text), "end_time": until.map(text)}))
+}
+
 /// Sets a field, unless the value is null, empty or not given. A name in the other form of JSON gives way.
 pub(super) fn put<T: Into<Value>>(message: &mut Map<String, Value>, field: &str, value: Option<T>) {
     let value = value.map(Into::into).unwrap_or_default();

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::failure::Failure;
-use super::flags::{label, labels, past, put, scope, target, words};
+use super::flags::{label, labels, past, put, scope, span, target, words};
 use super::output::INVITATION;
 use super::{Run, Session};
 use crate::domain::value::time::Timestamp;
@@ -86,12 +86,6 @@ impl FilterArgs {
         put(&mut filter, "expire_time", span(self.expires_since, self.expires_until));
         Value::Object(filter)
     }
-}
-
-fn span(since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Value> {
-    let text = |moment: Timestamp| moment.to_string();
-    let is_given = since.is_some() || until.is_some();
-    is_given.then(|| json!({"start_time": since.map(text), "end_time": until.map(text)}))
 }
 
 impl Run for ListArgs {

@@ -16,6 +16,7 @@ use super::flags::{past, put, scope, words};
 use super::output::Columns;
 use super::{Run, Session, warn};
 use crate::domain::value::time::Timestamp;
+use crate::input_file;
 use crate::private_file;
 
 const EVENTS: &Columns = &[
@@ -150,7 +151,7 @@ impl Watch {
 
 /// Returns the token of the last run; `None` if this is the first one.
 fn read_token(file: &Path) -> Result<Option<String>, Failure> {
-    match fs::read_to_string(file) {
+    match input_file::read_text(file) {
         Ok(text) => Ok(Some(text.trim().to_owned()).filter(|token| !token.is_empty())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::failed(format!("cannot read {}: {error}", file.display()))),

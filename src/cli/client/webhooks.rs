@@ -174,11 +174,10 @@ async fn test(args: NameArgs, session: &mut Session) -> Result<(), Failure> {
 }
 
 async fn redeliver(args: RedeliverArgs, session: &mut Session) -> Result<(), Failure> {
-    let RedeliverArgs { name: NameArgs { name }, span: SpanArgs { since, until }, event_types, dry_run } = args;
+    let RedeliverArgs { name: NameArgs { name }, span, event_types, dry_run } = args;
     let request = json!({
         "name": name,
-        "start_time": since.map(|moment| moment.to_string()),
-        "end_time": until.map(|moment| moment.to_string()),
+        "time": span.into_json(),
         "types": event_types,
         "validate_only": dry_run,
     });

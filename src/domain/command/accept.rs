@@ -85,7 +85,20 @@ impl CommandRules for AcceptInvitation {
             return Ok(Decided { changes: Changes::default(), affected });
         }
         let matched = self.check(loaded, command, invitation, Err)?;
-        let mut maker = Maker::new(loaded, command);
+        Ok(self.accepted(Maker::new(loaded, command), invitation, matched, context))
+    }
+}
+
+impl AcceptInvitation {
+    /// Returns the changes of an accept by an acceptor who was matched with a recipient and an address.
+    fn accepted(
+        &self,
+        mut maker: Maker<'_>,
+        invitation: &Invitation,
+        matched: (Option<u16>, Option<GivenEmail>),
+        context: &Context,
+    ) -> Decided {
+        let (loaded, command) = (maker.loaded, maker.command);
         let mut acceptance = new_acceptance(&mut maker, invitation, self, matched);
         let used_proof = used_proof(&maker, invitation, self, &acceptance, context);
         let search = elsewhere(invitation, self, loaded.now);
@@ -119,11 +132,9 @@ impl CommandRules for AcceptInvitation {
         let acceptance = Some(AcceptanceChange::Create(acceptance));
         let requests = used_proof.into_iter().collect();
         let changes = Changes { invitations, acceptance, events, deliveries, requests, ..Changes::default() };
-        Ok(Decided { changes, affected })
+        Decided { changes, affected }
     }
-}
 
-impl AcceptInvitation {
     /// Returns whether a person accepts as themselves, and brings nothing that is not theirs to say.
     pub(in crate::domain) fn is_by(&self, person: &Person) -> bool {
         let Acceptor { subject, email, email_verified, phone, display_name: _, existing_user } = &self.acceptor;

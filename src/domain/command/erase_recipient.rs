@@ -6,9 +6,11 @@ use crate::domain::delivery::reminder::Schedules;
 use crate::domain::erasure::{Erased, erase};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::event::payload::{RecipientErasedPayload, RevokedPayload};
 use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
+use crate::domain::seat::Unseated;
 use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::time::Timestamp;
@@ -62,6 +64,10 @@ impl CommandRules for EraseRecipient {
             acceptances: erasure.rows.acceptances.iter().copied().collect(),
         };
         let told = maker.event(&invitation, EventType::RecipientErased, Payload::RecipientErased(payload));
+        let is_theirs = |known: &&Acceptance| erasure.rows.acceptances.contains(&known.id);
+        // Nothing may go on to name the person, whatever else holds the seat.
+        let unseated = |known: &Acceptance| Unseated { subject: known.subject.clone(), holder: None };
+        let unseated = known.iter().filter(is_theirs).map(unseated).collect();
         let id = invitation.id;
         Ok(Decided::changed(
             id,
@@ -69,8 +75,13 @@ impl CommandRules for EraseRecipient {
                 invitations: vec![Change::Update { invitation, unexpired: false }],
                 events: revoked.into_iter().chain([told]).collect(),
                 erasure: Some(erasure),
+                unseated,
                 ..Changes::default()
             },
         ))
+    }
+
+    fn may_move_seats(&self) -> bool {
+        true
     }
 }

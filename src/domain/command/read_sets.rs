@@ -1,9 +1,15 @@
 //! The rows that a command has to read: those that it names, and those that follow from what was read.
 
-use super::{Command, OpenSearch, ReadSet};
+use uuid::Uuid;
+
+use super::{Command, CreateInvitation, OpenSearch, ReadSet};
 use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Subject;
 use crate::domain::invitation::slot::SlotKey;
 use crate::domain::quota::Quotas;
+use crate::domain::seat::ScopeKey;
+use crate::domain::value::email::Email;
 
 impl Command {
     /// Returns the rows that its decision needs, apart from its remembered request.
@@ -16,10 +22,12 @@ impl Command {
         ReadSet { quotas: quotas.keys(self), ..self.read_set() }
     }
 
-    /// Returns the same rows, with the suppressions of the addresses that it mails. A create that needs nothing else needs no load: its
-    /// save looks whether one of them is suppressed.
+    /// Returns the same rows, with the suppressions of the addresses that it mails and the seats of the scope that it invites into. A
+    /// create that needs nothing else needs no load: its save looks whether an address is suppressed, or the scope reserves seats.
     pub fn whole_read_set(&self, quotas: &Quotas) -> ReadSet {
-        ReadSet { suppressions: quotas.suppression_keys(self), ..self.read_set_with(quotas) }
+        let created = self.rules().create().and_then(|create| create.details.scope(self.account()));
+        let scopes = created.into_iter().collect();
+        ReadSet { suppressions: quotas.suppression_keys(self), scopes, ..self.read_set_with(quotas) }
     }
 
     /// Returns the further rows that its decision needs, which depend on the loaded invitation; most commands have
@@ -33,6 +41,7 @@ impl Command {
             quotas: quotas.second_keys(self, invitation),
             suppressions: quotas.second_suppression_keys(self, loaded, invitation),
             found: loaded.unread(&self.rules().to_reopen(loaded)),
+            seats: self.seats_moved(loaded, invitation),
             ..self.rules().second_read_set(invitation, loaded.now)
         })
     }
@@ -43,6 +52,25 @@ impl Command {
         let closed = closed.filter_map(|id| loaded.invitation(self.account(), id).ok());
         let slots = closed.flat_map(|closed| SlotKey::of(&closed.details, closed.addresses())).collect();
         ReadSet { slots, ..ReadSet::default() }
+    }
+
+    /// Returns the addresses that it names itself and mails: those of a create, and those that an update adds.
+    pub fn mailed(&self) -> impl Iterator<Item = &Email> {
+        let rules = self.rules();
+        let created = rules.create().filter(|create| create.mails).into_iter().flat_map(CreateInvitation::emails);
+        let invited = rules.invited().iter().filter(move |_| rules.mails_invited());
+        created.chain(invited.filter_map(|invited| invited.address.email()))
+    }
+
+    /// Returns the people whose seats may be given back or taken by it, if the scope counts any.
+    fn seats_moved(&self, loaded: &Loaded, invitation: &Invitation) -> Vec<(Uuid, Subject)> {
+        if !loaded.has_scopes() || !self.rules().may_move_seats() {
+            return Vec::new();
+        }
+        let scope = invitation.details.scope(&invitation.account);
+        let scope = scope.and_then(|scope| loaded.scope(&ScopeKey::new(&invitation.account, &scope)));
+        let seated = loaded.acceptances_of(invitation).into_iter().map(|acceptance| acceptance.subject);
+        scope.map_or_else(Vec::new, |scope| seated.map(|subject| (scope.id, subject)).collect())
     }
 
     /// Returns the invitations that its search has found, that its decision needs, and that are not read yet.

@@ -1,5 +1,7 @@
 //! The snapshot that a group of commands is decided on. Decisions change it, so that later commands see earlier ones.
 
+mod seats;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use crate::domain::secret::token::Claims;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
+use seats::LoadedSeats;
 
 /// The snapshot.
 #[derive(Clone, Debug)]
@@ -38,6 +41,7 @@ pub struct Loaded {
     quotas: HashMap<QuotaKey, QuotaCount>,
     /// The keys of suppressed addresses.
     suppressions: HashSet<(AccountId, String)>,
+    seats: LoadedSeats,
     open: OpenIndex,
     /// The most invitations that a search may find.
     max_rivals: usize,
@@ -91,6 +95,7 @@ impl Loaded {
             deliveries: HashMap::new(),
             quotas: HashMap::new(),
             suppressions: HashSet::new(),
+            seats: LoadedSeats::default(),
             open: OpenIndex::default(),
             max_rivals: MAX_RIVALS,
             unreadable: HashSet::new(),
@@ -160,6 +165,7 @@ impl Loaded {
             self.quotas.entry(key).or_insert(count);
         }
         self.suppressions.extend(more.suppressions);
+        self.seats.add(more.seats);
         self.open.merge(more.open);
         self.unreadable.extend(more.unreadable);
     }

@@ -45,6 +45,10 @@ pub struct ReadSet {
     pub quotas: Vec<QuotaKey>,
     /// The keys of addresses that may be suppressed.
     pub suppressions: Vec<String>,
+    /// The scopes whose seats are read.
+    pub scopes: Vec<Scope>,
+    /// The people whose seats are read, each with the id of the scope's settings.
+    pub seats: Vec<(Uuid, Subject)>,
     /// Whether the recipients of that invitation are left out: there may be a thousand, with a message for each.
     pub without_recipients: bool,
 }

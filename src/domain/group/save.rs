@@ -15,6 +15,7 @@ use crate::domain::invitation::recipient::Recipient;
 use crate::domain::invitation::slot::{Slot, SlotKey};
 use crate::domain::invitation::{Engagement, Invitation};
 use crate::domain::quota::QuotaSave;
+use crate::domain::seat::SeatSave;
 use crate::domain::suppression::Suppression;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::text::AccountId;
@@ -56,6 +57,8 @@ pub struct Save {
     pub erasures: Erasures,
     /// The use of the quotas.
     pub quotas: QuotaSave,
+    /// The changes of seats.
+    pub seats: SeatSave,
 }
 
 /// A changed invitation, with the conditions of the save.
@@ -110,5 +113,6 @@ impl Save {
             && self.domains.is_empty()
             && self.settled.is_empty()
             && self.quotas.additions.is_empty()
+            && self.seats.is_empty()
     }
 }

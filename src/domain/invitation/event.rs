@@ -224,4 +224,6 @@ pub struct Event {
     pub sequence: i64,
     /// Its place among the events of all invitations, from 1; `None` until the sequencer has numbered it.
     pub position: Option<i64>,
+    /// The span that committed it (`traceparent` of W3C Trace Context), if that was recorded: those to whom it is told are linked to it.
+    pub traceparent: Option<String>,
 }

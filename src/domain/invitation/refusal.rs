@@ -32,6 +32,19 @@ pub struct QuotaExceeded {
     pub retry_after: Option<Duration>,
 }
 
+/// A scope has no room for what a command asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeFull {
+    /// The type of the scope.
+    pub scope_type: String,
+    /// The scope's id.
+    pub scope_id: String,
+    /// The number of seats.
+    pub seats: i64,
+    /// The number of those that are neither occupied nor reserved.
+    pub available: i64,
+}
+
 /// A rule of the domain that a command breaks. A refused command changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -99,6 +112,8 @@ pub enum Refusal {
     RateLimited(RateLimited),
     /// The command would use more of a quota than is left.
     QuotaExceeded(QuotaExceeded),
+    /// The scope has no seat left.
+    ScopeFull(Box<ScopeFull>),
     /// The account has no such message.
     DeliveryNotFound,
     /// Another process has the lease of the message.

@@ -1,6 +1,7 @@
 //! The use of quotas by commands: what fits, what is refused, and what is suppressed.
 
 use super::*;
+use crate::domain::command::CreateInvitation;
 use crate::domain::command::{Action, ExpiryTime, OnConflict};
 use crate::domain::decide::{Context, decide};
 use crate::domain::delivery::reminder::{Schedule, Schedules};

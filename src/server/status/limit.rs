@@ -5,8 +5,8 @@ use std::time::Duration;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-use super::{code, details};
-use crate::domain::invitation::refusal::QuotaExceeded;
+use super::{code, details, status};
+use crate::domain::invitation::refusal::{QuotaExceeded, ScopeFull};
 use crate::domain::quota::{API_KEYS, PER_RECIPIENT};
 use crate::pb::ErrorReason;
 
@@ -56,4 +56,25 @@ pub(crate) fn rate_limited(limit: &str, retry_after: Duration) -> Status {
     let message = "there were too many requests: try again after the delay";
     details.add_quota_failure_violation(limit, message);
     Status::with_error_details(code(ErrorReason::RateLimited), message, details)
+}
+
+/// FAILED_PRECONDITION for more seats than a scope has left.
+pub(super) fn scope_full(full: ScopeFull) -> Status {
+    let ScopeFull { scope_type, scope_id, seats, available } = full;
+    let message = format!(
+        "{available} of the {seats} seats of the scope are left: raise the number with UpdateScopeSettings, or give seats back with \
+         VacateSeats"
+    );
+    let numbers = [("seats", seats.to_string()), ("available", available.to_string())];
+    let [seats, available] = numbers;
+    status(ErrorReason::ScopeFull, &message, [("scope_type", scope_type), ("scope_id", scope_id), seats, available])
+}
+
+/// FAILED_PRECONDITION for a filter that finds more invitations than the caller expects.
+pub(crate) fn expected_count_exceeded(expected: u64, matching: u64) -> Status {
+    let message = format!(
+        "the filter finds more than {expected} invitations: look at them with validate_only, then send the number that is meant"
+    );
+    let metadata = [("expected_count", expected.to_string()), ("matching_count", matching.to_string())];
+    status(ErrorReason::ExpectedCountExceeded, &message, metadata)
 }

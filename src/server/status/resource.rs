@@ -3,7 +3,8 @@
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::{code, details};
+use super::{code, details, status};
+use crate::domain::kind::Kind;
 use crate::pb::ErrorReason;
 
 /// The service part of the types of resources (AIP-122).
@@ -112,4 +113,17 @@ pub(crate) fn named_delivery_not_found(name: &str) -> Status {
 /// NOT_FOUND for an event that an invitation does not have.
 pub(crate) fn event_not_found(name: &str) -> Status {
     about(ErrorReason::EventNotFound, "the invitation has no such event: take the name from ListEvents", name, [])
+}
+
+/// FAILED_PRECONDITION for an update of an invitation of a kind by the service of another one.
+pub(super) fn wrong_kind(kind: Kind) -> Status {
+    let rpc = match kind {
+        Kind::Connection => "ConnectionInvitationService/UpdateConnectionInvitation",
+        Kind::User => "UserInvitationService/UpdateUserInvitation",
+        Kind::Guest => "GuestInvitationService/UpdateGuestInvitation",
+        Kind::General => "InvitationService/UpdateInvitation",
+    };
+    let rpc = format!("{}.{rpc}", crate::pb::PACKAGE);
+    let message = format!("the invitation is of another kind: update it with {rpc}");
+    status(ErrorReason::WrongKind, &message, [("rpc", rpc.clone())])
 }

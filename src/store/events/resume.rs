@@ -8,10 +8,10 @@ use sea_orm::{ConnectionTrait, Statement};
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
-use crate::store::Store;
 use crate::store::sql::Pool;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::by_index;
+use crate::store::{Store, TimeRange};
 
 /// The time by which an event may have a later position than another one that was decided after it: commands wait for their
 /// commit at most so long.
@@ -24,6 +24,15 @@ pub struct KeptEvents {
     pub pruned_until: i64,
     /// The last position of all accounts.
     pub last: i64,
+}
+
+/// A range of positions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PositionRange {
+    /// The position behind which the range begins; `None` for the first.
+    pub after: Option<i64>,
+    /// The last position in it; `None` for no end.
+    pub until: Option<i64>,
 }
 
 /// Reads the key that hides positions in resume tokens.
@@ -80,6 +89,23 @@ impl Store {
             }
         }
         Ok(low)
+    }
+
+    /// Returns a range of positions that has all of an account's events of a span that have positions by now, and few others.
+    pub async fn positions_of(&self, account: &AccountId, span: TimeRange) -> Result<PositionRange, StoreError> {
+        if span == TimeRange::default() {
+            return Ok(PositionRange::default());
+        }
+        let last = self.kept_events(account).await?.last;
+        let mut positions = PositionRange { after: None, until: Some(last) };
+        if let Some(start) = span.start {
+            positions.after = Some(self.position_before(account, start, last).await?);
+        }
+        if let Some(end) = span.end {
+            // Behind that place, all events are later than the end by the disorder, or at the end.
+            positions.until = Some(self.position_before(account, end.later(2 * DISORDER), last).await?);
+        }
+        Ok(positions)
     }
 
     async fn first_behind(&self, account: &AccountId, after: i64) -> Result<Option<(i64, Timestamp)>, StoreError> {

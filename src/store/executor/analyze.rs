@@ -32,7 +32,7 @@ const SELECT_GROWN_TABLES: &str = "SELECT c.relname::text FROM pg_class c
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND pg_has_role(c.relowner, 'USAGE')
         AND c.relname IN ('invitation', 'recipient', 'label', 'acceptance', 'engagement', 'event', 'request', 'outbox',
             'slot', 'invitation_group', 'autojoin_domain', 'organization_grant', 'api_key', 'webhook_message',
-            'webhook_attempt', 'suppression')
+            'webhook_attempt', 'suppression', 'scope_settings', 'seat', 'seat_hold')
         AND pg_relation_size(c.oid) / current_setting('block_size')::bigint >= 2 * greatest(c.relpages, 2)";
 
 /// Counts written commands and analyses the tables that have grown. Clones count together.

@@ -3,6 +3,7 @@
 
 pub(in crate::store) mod quotas;
 mod search;
+pub(in crate::store) mod seats;
 mod sql;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +16,8 @@ use crate::domain::command::{Command, ReadSet, RequestKey};
 use crate::domain::delivery::Purpose;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::group::open::{MAX_RIVALS, MAX_SHARED_RIVALS};
+use crate::domain::invitation::NEWEST_ACCEPTANCES;
 use crate::domain::invitation::acceptance::Acceptance;
-use crate::domain::invitation::{Invitation, NEWEST_ACCEPTANCES};
 use crate::domain::quota::Quotas;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
@@ -24,11 +25,12 @@ use crate::store::read::filter::present_recipient_sql;
 use crate::store::read::unreadable::skip_unreadable;
 use crate::store::sql::entity::{acceptance, engagement, invitation, label, recipient, suppression};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::row::{InvitationRows, account_of_row, delivery_from, request_from, slot_from};
+use crate::store::sql::row::{InvitationRows, account_of_row, delivery_from, request_from, seat_from, slot_from};
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, json_object};
 use crate::store::sql::texts::{StatementPart as _, StatementTexts};
 use quotas::{QuotaRow, keys_in};
 use search::{Found, MAX_LOOKS, entries, search_keys, searches};
+use seats::{put_scope, scope_keys, seat_keys, with_scope};
 pub(in crate::store) use sql::{LoadPart, is_found, load_sql};
 use sql::{
     invitation_key_columns, message_key_columns, request_key_columns, slot_key_columns, suppression_key_columns,
@@ -65,17 +67,19 @@ pub(in crate::store) struct Extent<'a> {
     pub(in crate::store) messages: &'a str,
     /// The expression for its acceptances, as a JSON array.
     pub(in crate::store) acceptances: &'a str,
+    /// The expression for the settings of its scope, as JSON; `None` if they are not read.
+    pub(in crate::store) scope: Option<&'a str>,
 }
 
 impl Extent<'_> {
     /// Everything except acceptances.
     pub(in crate::store) const PLAIN: Self =
-        Self { recipients: "true", first_recipients: None, messages: "true", acceptances: "NULL" };
+        Self { recipients: "true", first_recipients: None, messages: "true", acceptances: "NULL", scope: None };
 }
 
 /// Returns an expression for invitation `i` with its parts, as JSON text.
 pub(in crate::store) fn invitation_body(backend: DbBackend, extent: &Extent<'_>) -> String {
-    let Extent { recipients, first_recipients, messages, acceptances } = extent;
+    let Extent { recipients, first_recipients, messages, acceptances, scope } = extent;
     let of = |table: &str, alias: &str| {
         format!("{table} {alias} WHERE {alias}.account_id = i.account_id AND {alias}.invitation_id = i.id")
     };
@@ -105,7 +109,8 @@ pub(in crate::store) fn invitation_body(backend: DbBackend, extent: &Extent<'_>)
         ("latest_delivery", latest_delivery(backend, &outbox)),
         ("acceptances", (*acceptances).to_owned()),
     ];
-    let pairs: Vec<_> = pairs.into_iter().chain(recipient_count).collect();
+    let scope = scope.map(|scope| ("scope", scope.to_owned()));
+    let pairs: Vec<_> = pairs.into_iter().chain(recipient_count).chain(scope).collect();
     text(backend, &json_object(backend, &pairs))
 }
 
@@ -206,6 +211,8 @@ impl LoadStatement<'_> {
             (LoadPart::Messages, message_keys(read_set)),
             (LoadPart::Quotas, keys_in(read_set)),
             (LoadPart::Suppressions, suppression_keys(read_set)),
+            (LoadPart::Scopes, scope_keys(read_set)),
+            (LoadPart::Seats, seat_keys(read_set)),
         ]);
         sets.retain(|_, set| set.len() > 0);
         let has = |wants: fn(&ReadSet) -> bool| {
@@ -241,8 +248,13 @@ impl LoadStatement<'_> {
             match row.try_get::<String>("", "tag")?.as_str() {
                 "now" => loaded.now = Timestamp::from_micros(row.try_get("", "now")?),
                 "invitation" => {
-                    match parse_json::<InvitationRows>(&body, "invitation").and_then(Invitation::try_from) {
-                        Ok(invitation) => drop(loaded.put_invitation(invitation)),
+                    match parse_json::<InvitationRows>(&body, "invitation").and_then(with_scope) {
+                        Ok((invitation, scope)) => {
+                            let invitation = loaded.put_invitation(invitation);
+                            if let Some(scope) = scope {
+                                put_scope(&mut loaded, scope, Some(invitation.id))?;
+                            }
+                        }
                         Err(error @ StoreError::Corrupt { .. }) => match id_of(&body) {
                             Some(id) => unreadable.push((id, error)),
                             // The invitation may be the one that a command is about.
@@ -270,6 +282,11 @@ impl LoadStatement<'_> {
                 "suppression" => {
                     let row: suppression::Model = parse_json(&body, "suppression")?;
                     loaded.put_suppression(account_of_row(&row)?, row.address_key);
+                }
+                "scope" => put_scope(&mut loaded, parse_json(&body, "scope_settings")?, None)?,
+                "seat" => {
+                    let (scope, subject, seat) = seat_from(parse_json(&body, "seat")?)?;
+                    loaded.set_seat(scope, subject, Some(seat));
                 }
                 "quota" => {
                     let (key, count) = parse_json::<QuotaRow>(&body, "quota")?.parse()?;

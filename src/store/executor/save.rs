@@ -3,6 +3,8 @@
 //!
 //! The SQL texts are in [`super::save_sql`]; this module builds the rows that are their parameters.
 
+mod seats;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{RowsParam, values_of};
 use crate::store::sql::texts::StatementTexts;
 use crate::store::sql::{Pool, row};
+use seats::{freed_hold_row, scope_row, seat_hold_row, seat_rows, unseat_row};
 
 /// The increments of the counters beside an invitation.
 struct Counts<'a> {
@@ -82,6 +85,12 @@ fn sets(save: &Save, parts: &[Part]) -> Vec<RowsParam> {
             let rows = save.suppressions.iter();
             RowsParam::of(rows.map(|((account, _), suppression)| row::suppression_row(account, suppression)))
         }
+        Part::Seats => RowsParam::of(seat_rows(save, false)),
+        Part::Reseats => RowsParam::of(seat_rows(save, true)),
+        Part::Unseats => RowsParam::new(part.columns(), save.seats.seats.iter().filter_map(unseat_row)),
+        Part::SeatHolds => RowsParam::of(save.seats.holds.iter().filter_map(seat_hold_row)),
+        Part::FreedHolds => RowsParam::new(part.columns(), save.seats.holds.iter().filter_map(freed_hold_row)),
+        Part::Scopes => RowsParam::new(part.columns(), save.seats.charges.iter().map(scope_row)),
         Part::Unchanged => RowsParam::new(part.columns(), unchanged_rows(save, &counts)),
     };
     parts.iter().map(set).collect()

@@ -5,7 +5,8 @@
 //! for everything. The latter fails as a whole (a division by zero) unless every invitation
 //! still has the revision it was loaded with and, where it is accepted, has not expired by the clock after any wait for
 //! its lock, unless every slot still belongs to the invitation that the load returned, unless no more of a quota is used than
-//! its decision allows, and unless every invitation that something is counted for still exists.
+//! its decision allows, unless there is room in the scopes that seats are taken in, and unless every invitation that something is
+//! counted for still exists.
 //! SQLite has one writer, whose transaction begins before the load, so nothing can have changed; the same sets go through
 //! `sqlite_sqls`, and the rows affected are a second check.
 
@@ -15,6 +16,7 @@ mod messages;
 mod part;
 mod postgres;
 mod quotas;
+mod seats;
 
 use sea_orm::{DbBackend, EntityTrait};
 
@@ -33,6 +35,7 @@ use quotas::{
     release_holds, resize_holds, sqlite_add, sqlite_count_released, sqlite_count_resized, sqlite_count_taken,
     take_holds,
 };
+use seats::{change_seats, free_seat_holds, free_seats, sqlite_add_to_scopes, take_seat_holds, take_seats};
 
 /// The columns of an invitation that change after its creation.
 const MUTABLE: [&str; 25] = [
@@ -136,6 +139,12 @@ fn sqlite_sqls() -> Vec<(Part, Vec<String>)> {
             Part::Resized => return Some((*part, vec![sqlite_count_resized(lite), resize_holds(lite)])),
             Part::Quotas => sqlite_add(lite),
             Part::Suppressions => insert::<suppression::Entity>(lite, *part, KEEP_KNOWN_SUPPRESSIONS),
+            Part::Seats => take_seats(lite),
+            Part::Reseats => change_seats(lite),
+            Part::Unseats => free_seats(lite),
+            Part::SeatHolds => take_seat_holds(lite),
+            Part::FreedHolds => free_seat_holds(lite),
+            Part::Scopes => sqlite_add_to_scopes(lite),
             // Nobody else can have deleted an invitation. This part is the last one, so the sets of the others keep their order.
             Part::Unchanged | Part::Mailed => return None,
         };

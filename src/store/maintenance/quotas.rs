@@ -1,4 +1,4 @@
-//! The upkeep of quotas: counts of former days and holds whose time is over are deleted, and holds are compared with what is open.
+//! The upkeep of quotas and seats: counts of former days and holds whose time is over are deleted, and holds are compared with what is open.
 //!
 //! Commands keep the holds right while the limit is set. What was opened, or ended, while it was not is found by a walk along the
 //! invitations.
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::turn::{PruneTurn, Pruned};
 use super::walk::{Place, Step, Walk};
-use super::{CHUNK_LIMIT, CHUNK_ROWS, LOCK_LIMIT, Maintenance, Old};
+use super::{CHUNK_LIMIT, CHUNK_ROWS, LOCK_LIMIT, Maintenance, Old, seats};
 use crate::domain::group::Save;
 use crate::domain::invitation::state::State;
 use crate::domain::quota::{DAY, OPEN_KEY, QuotaSave, invitees};
@@ -44,23 +44,31 @@ impl Maintenance {
     /// Deletes counts of former days, and holds whose time is over, and returns their number.
     pub async fn prune_quotas(&self) -> Result<u64, StoreError> {
         let counts = self.prune(&Old::counts(), self.before(2 * DAY).await?.into()).await?;
-        let ended = self.before(SWEEP_DELAY).await?;
+        let backend = self.0.backend();
+        let holds = self.sweep_all(&sweep_sqls(backend), SWEEP_DELAY).await?;
+        let seats = self.sweep_all(&seats::sweep_sqls(backend), seats::SWEEP_DELAY).await?;
+        Ok(counts + holds + seats)
+    }
+
+    /// Deletes holds whose time is over, and returns their number.
+    async fn sweep_all(&self, sqls: &[String], delay: Duration) -> Result<u64, StoreError> {
+        let ended = self.before(delay).await?;
         let mut holds = 0;
         loop {
-            let swept = retry(|| self.sweep_holds(ended)).await?;
+            let swept = retry(|| self.sweep_holds(sqls, ended)).await?;
             holds += swept;
             if swept < CHUNK_ROWS.unsigned_abs() {
-                return Ok(counts + holds);
+                return Ok(holds);
             }
         }
     }
 
-    async fn sweep_holds(&self, ended: i64) -> Result<u64, StoreError> {
+    async fn sweep_holds(&self, sqls: &[String], ended: i64) -> Result<u64, StoreError> {
         let backend = self.0.backend();
         let transaction = self.0.begin_write().await?;
         transaction.set_limits(CHUNK_LIMIT, LOCK_LIMIT).await?;
         let mut swept = 0;
-        for sql in sweep_sqls(backend) {
+        for sql in sqls {
             let values: [Value; 2] = [ended.into(), CHUNK_ROWS.into()];
             let row = transaction.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
             swept = row.map(|row| row.try_get::<i64>("", "swept")).transpose()?.unwrap_or(swept);
@@ -259,5 +267,7 @@ pub(super) fn sqls(backend: DbBackend) -> Vec<(String, String)> {
         ("lock open invitations", lock_sql(backend, &columns)),
     ];
     let sweeps = sweep_sqls(backend).into_iter().map(|sql| ("sweep holds".to_owned(), sql));
+    let of_seats = seats::sweep_sqls(backend).into_iter().map(|sql| ("sweep holds of seats".to_owned(), sql));
+    let sweeps = sweeps.chain(of_seats);
     named.into_iter().map(|(title, sql)| (title.to_owned(), sql)).chain(sweeps).collect()
 }

@@ -17,6 +17,7 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::store::events::notifications::Topic;
 use crate::store::executor::load::{Extent, invitation_body, parse_json};
+use crate::store::read::filter::in_range;
 use crate::store::read::invitations::invitation_from;
 use crate::store::read::unreadable::FullPage;
 use crate::store::read::{ACCOUNT, Cursor, Params, Read, SortKey, direction, within};
@@ -27,7 +28,7 @@ use crate::store::sql::retry::retry;
 use crate::store::sql::row::delivery_from;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index, json_array, statement_clock};
 use crate::store::suppressions::by_keys;
-use crate::store::{Reads, Store};
+use crate::store::{Reads, Store, TimeRange};
 
 /// The number of planned messages that one statement makes due, and of failed messages that one call queues again.
 const CHUNK_ROWS: i64 = 1_000;
@@ -59,10 +60,8 @@ pub struct Topicality {
 pub struct RedeliveryQuery {
     /// Only messages of this invitation.
     pub invitation: Option<InvitationId>,
-    /// Only messages that were created at this moment or later.
-    pub start: Option<Timestamp>,
-    /// Only messages that were created before this moment.
-    pub end: Option<Timestamp>,
+    /// Only messages that were created in this span.
+    pub created: TimeRange,
     /// No messages with a link to an invitation that gives another role than these; `None` for any.
     pub roles: Option<Vec<String>>,
 }
@@ -78,6 +77,8 @@ pub struct DeliveryQuery {
     pub states: Vec<DeliveryState>,
     /// Only messages to the recipient with this ordinal.
     pub recipient: Option<u16>,
+    /// Only messages that were created in this span.
+    pub created: TimeRange,
     /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
     /// The most rows.
@@ -90,7 +91,7 @@ impl DeliveryQuery {
     /// Returns the query for all messages of an invitation, the newest first.
     pub fn of(invitation: InvitationId, limit: u64) -> Self {
         let (id, states, recipient, ascending, after) = (None, Vec::new(), None, false, None);
-        Self { invitation, id, states, recipient, ascending, limit, after }
+        Self { invitation, id, states, recipient, created: TimeRange::default(), ascending, limit, after }
     }
 }
 
@@ -227,8 +228,7 @@ impl Store {
         let tag = if query.invitation.is_some() { "invitation" } else { "failed" };
         let mut all = vec![by_index(backend, tag, "o", ACCOUNT), "o.state = 'failed'".to_owned()];
         all.extend(query.invitation.map(|id| format!("o.invitation_id = {}", params.push(id.0))));
-        all.extend(query.start.map(|start| format!("o.created_at >= {}", params.push(start.micros()))));
-        all.extend(query.end.map(|end| format!("o.created_at < {}", params.push(end.micros()))));
+        all.extend(in_range("o.created_at", query.created, &mut params));
         all.extend(within(reach, &mut params).map(|within| {
             format!(
                 "(SELECT true FROM invitation i WHERE i.account_id = {ACCOUNT} AND i.id = o.invitation_id AND {within})"
@@ -294,6 +294,7 @@ impl Reads {
         });
         let mut all = vec![by_index(backend, "invitation", "t", ACCOUNT), format!("t.invitation_id = {invitation}")];
         all.extend(after);
+        all.extend(in_range("t.created_at", query.created, &mut params));
         all.extend(query.id.map(|id| format!("t.id = {}", params.push(id))));
         all.extend(query.recipient.map(|ordinal| format!("t.recipient = {}", params.push(i32::from(ordinal)))));
         if !query.states.is_empty() {

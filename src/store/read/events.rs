@@ -10,10 +10,10 @@ use crate::domain::invitation::event::{Event, EventTypeFilter};
 use crate::domain::kind::Kind;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
-use crate::store::Reads;
 use crate::store::sql::entity::event::{Column, Entity};
 use crate::store::sql::error::StoreError;
 use crate::store::sql::row::row_from;
+use crate::store::{Reads, TimeRange};
 
 /// The filters and the order of a list of an invitation's events.
 #[derive(Clone, Debug)]
@@ -24,12 +24,22 @@ pub struct EventQuery {
     pub kind: Option<Kind>,
     /// Only these types and families; empty means all.
     pub types: Vec<EventTypeFilter>,
+    /// Only events of this span.
+    pub time: TimeRange,
     /// Whether the oldest come first, instead of the newest.
     pub ascending: bool,
     /// The most rows.
     pub limit: u64,
     /// The place behind which the list continues.
     pub after: Option<Cursor>,
+}
+
+impl EventQuery {
+    /// Returns the query for all events of an invitation, the newest first.
+    pub fn of(invitation: InvitationId, limit: u64) -> Self {
+        let (kind, types, time, ascending, after) = (None, Vec::new(), TimeRange::default(), false, None);
+        Self { invitation, kind, types, time, ascending, limit, after }
+    }
 }
 
 impl Reads {
@@ -57,6 +67,8 @@ impl Reads {
             .apply_if(query.after.as_ref(), |page, cursor| {
                 page.filter(behind(Column::Sequence, cursor.key.clone(), query.ascending))
             })
+            .apply_if(query.time.start, |page, start| page.filter(Column::OccurredAt.gte(start.micros())))
+            .apply_if(query.time.end, |page, end| page.filter(Column::OccurredAt.lt(end.micros())))
             .order_by(Column::Sequence, order(query.ascending))
             .limit(query.limit);
         if !query.types.is_empty() {

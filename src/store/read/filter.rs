@@ -89,7 +89,7 @@ fn standing(backend: DbBackend, query: &InvitationQuery) -> Vec<String> {
 }
 
 /// Returns the conditions of a span, in which a column that is NULL never is.
-pub(super) fn in_range(column: &str, range: TimeRange, params: &mut Params) -> Vec<String> {
+pub(in crate::store) fn in_range(column: &str, range: TimeRange, params: &mut Params) -> Vec<String> {
     let ends = [(">=", range.start), ("<", range.end)];
     let ends = ends.into_iter().filter_map(|(compare, end)| Some((compare, end?.micros())));
     ends.map(|(compare, end)| format!("{column} {compare} {}", params.push(end))).collect()

@@ -121,7 +121,7 @@ impl Store {
                 LEFT JOIN invitation i ON e.kind = 'guest' AND i.account_id = e.account_id AND i.id = e.invitation_id
             ) e ON e.sequence IS NOT NULL
             WHERE f.name = 'sequencer' ORDER BY e.position",
-            chosen = chosen_sql(backend, filter, &mut params),
+            chosen = chosen_sql(backend, "e", filter, &mut params),
             own = by_index(backend, "position", "e", "$1"),
             scan = params.push(scan.cast_signed()),
             limit = params.push(limit.cast_signed()),
@@ -150,29 +150,29 @@ impl Store {
     }
 }
 
-/// Returns the condition for event `e` to be chosen by a filter.
-fn chosen_sql(backend: DbBackend, filter: &EventFilter, params: &mut Params) -> String {
+/// Returns the condition for an event to be chosen by a filter.
+pub(super) fn chosen_sql(backend: DbBackend, alias: &str, filter: &EventFilter, params: &mut Params) -> String {
     let EventFilter { types, kinds, scope, is_hosted } = filter;
     let mut all = Vec::new();
     if !types.is_empty() {
         let chosen = types.iter().map(|wanted| match wanted {
-            EventTypeFilter::Type(event_type) => format!("e.event_type = {}", params.push(event_type.name())),
+            EventTypeFilter::Type(event_type) => format!("{alias}.event_type = {}", params.push(event_type.name())),
             // The prefixes are texts of this program, without characters that LIKE or SQL know.
-            EventTypeFilter::Family(family) => format!("e.event_type LIKE '{}%'", family.prefix()),
+            EventTypeFilter::Family(family) => format!("{alias}.event_type LIKE '{}%'", family.prefix()),
         });
         all.push(format!("({})", chosen.collect::<Vec<_>>().join(" OR ")));
     }
     if !kinds.is_empty() {
-        all.push(format!("e.kind IN ({})", params.list(kinds.iter().map(|kind| kind.code()))));
+        all.push(format!("{alias}.kind IN ({})", params.list(kinds.iter().map(|kind| kind.code()))));
     }
     if *is_hosted {
-        all.push(format!("e.kind = {}", params.push(Kind::Guest.code())));
+        all.push(format!("{alias}.kind = {}", params.push(Kind::Guest.code())));
     }
     if let Some(Scope { scope_type, id, display_name: _ }) = scope {
         let of_scope = |field: &str| match backend {
-            DbBackend::Postgres => format!("e.data->'scope'->>'{field}'"),
+            DbBackend::Postgres => format!("{alias}.data->'scope'->>'{field}'"),
             // A text that is not JSON would fail the whole statement.
-            _ => format!("json_extract(iif(json_valid(e.data), e.data, '{{}}'), '$.scope.{field}')"),
+            _ => format!("json_extract(iif(json_valid({alias}.data), {alias}.data, '{{}}'), '$.scope.{field}')"),
         };
         all.push(format!("coalesce({} = {}, false)", of_scope("type"), params.push(scope_type.as_str())));
         all.push(format!("coalesce({} = {}, false)", of_scope("id"), params.push(id.as_str())));
@@ -212,7 +212,7 @@ fn batch_from(rows: &[QueryResult], after: i64, limit: u64) -> Result<EventBatch
 }
 
 /// Returns the host of an event whose invitation is deleted: the scope of a guest invitation.
-fn host_of(event: &Event) -> Option<String> {
+pub(super) fn host_of(event: &Event) -> Option<String> {
     let event = &event.event;
     event.scope.as_ref().filter(|_| event.kind == Kind::Guest).map(|scope| scope.id.clone())
 }

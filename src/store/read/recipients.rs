@@ -168,7 +168,8 @@ fn in_states(states: &[RecipientState]) -> Condition {
     })
 }
 
-fn listed(row: &QueryResult, invitation: InvitationId) -> Result<ListedRecipient, StoreError> {
+/// Reads a recipient with what is shown beside it.
+pub(super) fn listed(row: &QueryResult, invitation: InvitationId) -> Result<ListedRecipient, StoreError> {
     let corrupt =
         |column, problem| StoreError::Corrupt { table: "invitation", column, row: invitation.0.to_string(), problem };
     let recipient = row_from::<Entity>(row).and_then(recipient_from)?;

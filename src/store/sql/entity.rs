@@ -19,7 +19,7 @@ mod plain;
 
 pub(in crate::store) use aggregate::{
     acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, quota_hold, recipient,
-    request, slot,
+    request, scope_settings, seat, seat_hold, slot,
 };
 pub(in crate::store) use plain::{
     api_key, key_check, organization_grant, suppression, verification, webhook_attempt, webhook_endpoint,

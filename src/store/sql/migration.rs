@@ -34,7 +34,7 @@ impl MigratorTrait for Migrator {
 const APPLIED: &str = "seaql_migrations";
 
 /// All tables of the newest schema.
-pub(in crate::store) const TABLES: [&str; 29] = [
+pub(in crate::store) const TABLES: [&str; 32] = [
     APPLIED,
     "acceptance",
     "api_key",
@@ -57,6 +57,9 @@ pub(in crate::store) const TABLES: [&str; 29] = [
     "recipient",
     "request",
     "resume_key",
+    "scope_settings",
+    "seat",
+    "seat_hold",
     "slot",
     "suppression",
     "verification",

@@ -5,6 +5,7 @@ mod delivery;
 mod event;
 mod invitation;
 mod request;
+mod seat;
 mod suppression;
 
 pub(in crate::store) use acceptance::acceptance_row;
@@ -15,6 +16,7 @@ pub(in crate::store) use invitation::{
     slot_row,
 };
 pub(in crate::store) use request::{request_from, request_row};
+pub(in crate::store) use seat::{ScopeRows, seat_from, seat_row};
 pub(in crate::store) use suppression::{account_of_row, suppression_event_row, suppression_row};
 
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult as _, QueryResult, QueryTrait as _, Select};

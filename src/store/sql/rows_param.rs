@@ -85,6 +85,24 @@ impl Columns {
         self.select(backend, first, alias, &format!(" WHERE {alias}.account_id || '' = {alias}.account_id"))
     }
 
+    /// Returns such an expression of PostgreSQL that reads some of the columns alone.
+    pub(in crate::store) fn some_keys_of(&self, first: usize, alias: &str, names: &[&str]) -> String {
+        let (columns, arrays): (Vec<_>, Vec<_>) = self
+            .0
+            .iter()
+            .enumerate()
+            .filter_map(|(index, column)| {
+                let array = format!("${}::{}[]", first + index, column.postgres_type());
+                names.contains(&column.name).then_some((column.name, array))
+            })
+            .unzip();
+        let (columns, arrays) = (columns.join(", "), arrays.join(", "));
+        format!(
+            "(SELECT {columns} FROM unnest({arrays}) AS {alias}({columns})
+            WHERE {alias}.account_id || '' = {alias}.account_id) AS {alias}"
+        )
+    }
+
     fn select(&self, backend: DbBackend, first: usize, alias: &str, condition: &str) -> String {
         let list = |column: &dyn Fn(usize, &Column) -> String| {
             self.0.iter().enumerate().map(|(index, it)| column(index, it)).collect::<Vec<_>>().join(", ")

@@ -6,7 +6,7 @@ use std::fmt;
 use http::HeaderMap;
 
 /// The metadata of W3C Trace Context.
-pub(super) const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// The length of `traceparent` in version 00. Later versions may add to it, behind a dash.
 const LENGTH: usize = 55;

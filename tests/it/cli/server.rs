@@ -250,17 +250,25 @@ impl Text {
         self.so_far.lock().unwrap().clone()
     }
 
+    /// Returns the first line with this part among those that have not been searched: a log may have megabytes.
+    fn line_after(&self, searched: &mut usize, part: &str) -> Option<String> {
+        let text = self.so_far.lock().unwrap();
+        let found = text[*searched..].lines().find(|line| line.contains(part)).map(str::to_owned);
+        *searched = text.len();
+        found
+    }
+
     async fn line_with(&self, part: &str) -> String {
         let mut lines = self.lines.clone();
-        let find = |text: String| text.lines().find(|line| line.contains(part)).map(str::to_owned);
+        let mut searched = 0;
         let found = timeout(PATIENCE, async {
             loop {
                 lines.mark_unchanged();
-                if let Some(line) = find(self.so_far()) {
+                if let Some(line) = self.line_after(&mut searched, part) {
                     return Some(line);
                 }
                 if lines.changed().await.is_err() {
-                    return find(self.so_far());
+                    return self.line_after(&mut searched, part);
                 }
             }
         });

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use invitation_service::pb;
 use invitation_service::pb::connection_invitation_service_client::ConnectionInvitationServiceClient;
+use invitation_service::pb::webhook_service_client::WebhookServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -15,12 +16,16 @@ use tonic::{Request, Response, Status};
 
 use super::load::COMPANY;
 use super::server::{PATIENCE, Server, refusal, run};
+use crate::nats::headers;
 use crate::support::database::TestDatabase;
 use crate::support::folder::folder;
+use crate::support::nats::Nats;
 use crate::support::on_both;
+use crate::support::pace::paced;
 use crate::support::service::KEYS;
+use crate::webhook::http_sink::Sink;
 
-on_both!(trace_leads_from_the_call_to_the_statement_and_the_mail);
+on_both!(trace_leads_from_the_call_to_the_statement_and_the_mail, trace_leads_from_the_event_to_webhooks_and_nats,);
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -142,6 +147,44 @@ async fn trace_leads_from_the_call_to_the_statement_and_the_mail(database: TestD
     assert!(!text.contains("ann@example") && !text.contains(COMPANY), "spans name nobody: {text}");
 }
 
+async fn trace_leads_from_the_event_to_webhooks_and_nats(database: TestDatabase) {
+    let Some(nats) = Nats::started() else { return };
+    let (collector, address) = Collector::start().await;
+    let (folder, sink, url) = (folder(), Sink::start([]).await, nats.url());
+    let mut environment = environment(&database, &address).to_vec();
+    environment.extend([
+        ("INVITATION__WEBHOOKS__ENABLED", "true"),
+        ("INVITATION__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8"),
+        ("INVITATION__EVENTS__NATS_URL", &url),
+    ]);
+    let server = Server::ready(folder.path(), &[], &environment).await;
+    let (uri, event_types) = (sink.uri(), vec!["invitation.*".to_owned()]);
+    let webhook_endpoint = Some(pb::WebhookEndpoint { uri, event_types, ..Default::default() });
+    let endpoint = pb::CreateWebhookEndpointRequest { webhook_endpoint, ..Default::default() };
+    let mut request = Request::new(endpoint);
+    request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{PARENT}-00").parse().unwrap());
+    WebhookServiceClient::new(server.channel().await).create_webhook_endpoint(request).await.unwrap();
+    server.create().await.one().await.unwrap();
+
+    let group = collector.span("group", |span| span.name == "group").await;
+    let mut told = Vec::new();
+    for name in ["webhook", "nats"] {
+        let span = collector.span(name, |span| span.name == name).await;
+        let links: Vec<_> = span.links.iter().map(|link| (&link.trace_id, &link.span_id)).collect();
+        assert_eq!(links, [(&group.trace_id, &group.span_id)], "{name}");
+        assert_ne!(span.trace_id, group.trace_id, "{name} is a trace of its own");
+        told.push(format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id)));
+    }
+    let received = sink.received();
+    let event: serde_json::Value = serde_json::from_str(&received[0].body).unwrap();
+    let webhook = collector.span("webhook", |span| span.name == "webhook").await;
+    assert_eq!(event["uid"], attribute(&webhook, "invitation.event"));
+    assert!(!received[0].body.contains(&hex(&group.span_id)), "{}", received[0].body);
+    assert_eq!(received[0].header("traceparent"), told[0]);
+    assert_eq!(headers(&nats, 1, "traceparent").await, [Some(told[1].clone())]);
+    server.stop().await;
+}
+
 #[tokio::test(crate = "crate::support::limit")]
 async fn collector_that_is_away_delays_nobody() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -155,10 +198,10 @@ async fn collector_that_is_away_delays_nobody() {
         for _ in 0..100 {
             create.one().await.unwrap();
         }
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert!(began.elapsed() < paced(Duration::from_secs(5)), "{:?}", began.elapsed());
         let began = Instant::now();
         server.stop().await;
-        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        assert!(began.elapsed() < paced(Duration::from_secs(3)), "{:?}", began.elapsed());
     }
 }
 

@@ -35,7 +35,7 @@ const OURS: &str = "01920000-0000-7000-8000-00000000aaaa";
 const THEIRS: &str = "01920000-0000-7000-8000-00000000bbbb";
 
 /// The RPCs that are about nothing that is there already, so that nothing is own, foreign or missing.
-const ABOUT_NOTHING: [&str; 14] = [
+const ABOUT_NOTHING: [&str; 18] = [
     "AccessService/CreateApiKey",
     "AccessService/CreateOrganizationGrant",
     "AccessService/GetCaller",
@@ -46,8 +46,12 @@ const ABOUT_NOTHING: [&str; 14] = [
     "GuestInvitationService/CreateGuestInvitation",
     "InvitationService/BatchCreateInvitations",
     "InvitationService/CreateInvitation",
+    "ScopeService/OccupySeats",
     "ScopeService/SyncAutojoin",
+    "ScopeService/UpdateScopeSettings",
+    "ScopeService/VacateSeats",
     "SuppressionService/CreateSuppression",
+    "UserInvitationService/BatchCreateUserInvitations",
     "UserInvitationService/CreateUserInvitation",
     "WebhookService/CreateWebhookEndpoint",
 ];

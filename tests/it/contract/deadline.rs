@@ -75,7 +75,8 @@ async fn deadline_ends_every_rpc_while_the_database_is_silent() {
     let known = request::known(&service, None, messages::COMPANY).await;
     let other = database.connect().await;
     let lock = other.begin().await.unwrap();
-    let tables = "invitation, acceptance, organization_grant, api_key, outbox, webhook_endpoint, webhook_attempt, event, suppression";
+    let tables = "invitation, acceptance, organization_grant, api_key, outbox, webhook_endpoint, webhook_attempt, event, suppression, \
+                  scope_settings";
     lock.execute_unprepared(&format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")).await.unwrap();
     // GetCaller answers without the database, and so does GetQuota while nothing is limited.
     let asks = |path: &str| !path.ends_with("/GetCaller") && !path.ends_with("/GetQuota");

@@ -91,6 +91,12 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     let batch_one = || pb::BatchCreateInvitationsResult {
         result: Some(pb::batch_create_invitations_result::Result::Invitation(general())),
     };
+    let user_batch =
+        pb::BatchCreateUserInvitationsRequest { requests: vec![create_user.clone()], ..Default::default() };
+    let user_one = pb::BatchCreateUserInvitationsResult {
+        result: Some(pb::batch_create_user_invitations_result::Result::UserInvitation(user())),
+    };
+    let user_all = pb::BatchCreateUserInvitationsResponse { results: vec![user_one.clone()] };
     let batch_all = pb::BatchCreateInvitationsResponse { results: vec![batch_one()] };
     let autojoin = pb::Autojoin { invitation: Some(general()), ..Default::default() };
     let recipient = || pb::Recipient { invitation_token: token(), invitation_uri: uri(), ..Default::default() };
@@ -143,6 +149,9 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("BatchCreateInvitationsRequest", format!("{batch:?}")),
         ("BatchCreateInvitationsResult", format!("{:?}", batch_one())),
         ("BatchCreateInvitationsResponse", format!("{batch_all:?}")),
+        ("BatchCreateUserInvitationsRequest", format!("{user_batch:?}")),
+        ("BatchCreateUserInvitationsResult", format!("{user_one:?}")),
+        ("BatchCreateUserInvitationsResponse", format!("{user_all:?}")),
         ("ListConnectionInvitationsResponse", format!("{connections:?}")),
         ("ListUserInvitationsResponse", format!("{users:?}")),
         ("ListGuestInvitationsResponse", format!("{guests:?}")),

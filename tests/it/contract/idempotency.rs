@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use tonic::{Code, Request, Status};
 
 use super::raw::{Input, Rpc};
-use super::request::{About, Known, call, new_general};
+use super::request::{About, Known, call, new_general, new_user};
 use super::{raw, request};
 use crate::rpc::redemption::keys;
 use crate::support::build::guests::{HOST, OTHER_HOST, add};
@@ -29,7 +29,7 @@ on_both!(
 );
 
 /// The rows that show an effect, and the changes of them.
-const EFFECTS: [&str; 17] = [
+const EFFECTS: [&str; 19] = [
     "count(*) FROM invitation",
     "CAST(coalesce(sum(revision), 0) AS bigint) FROM invitation",
     "count(*) FROM recipient",
@@ -47,9 +47,11 @@ const EFFECTS: [&str; 17] = [
     "count(*) FROM api_key",
     "CAST(coalesce(sum(revision), 0) AS bigint) FROM api_key",
     "count(*) FROM suppression",
+    "count(*) FROM seat",
+    "CAST(coalesce(sum(revision), 0) AS bigint) FROM scope_settings",
 ];
 
-pub(super) async fn effects(service: &Service) -> [i64; 17] {
+pub(super) async fn effects(service: &Service) -> [i64; 19] {
     let database = service.connected().await;
     let columns: Vec<_> = EFFECTS.iter().enumerate().map(|(at, sql)| format!("(SELECT {sql}) AS c{at}")).collect();
     let select = Statement::from_string(database.get_database_backend(), format!("SELECT {}", columns.join(", ")));
@@ -57,7 +59,7 @@ pub(super) async fn effects(service: &Service) -> [i64; 17] {
     std::array::from_fn(|at| row.try_get("", &format!("c{at}")).unwrap())
 }
 
-fn difference(before: [i64; 17], after: [i64; 17]) -> [i64; 17] {
+fn difference(before: [i64; 19], after: [i64; 19]) -> [i64; 19] {
     std::array::from_fn(|at| after[at] - before[at])
 }
 
@@ -116,8 +118,11 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "InvitationService/UpdateAcceptance" => ("acceptance.etag", "\"x\""),
         "InvitationService/AcceptInvitations" => ("entries.name", known.guest.as_str()),
         "InvitationService/RevokeInvitations" => ("filter.scope.id", "other"),
+        "InvitationService/ReassignInvitations" => ("to.display_name", "Other"),
         "InvitationService/SyncInternalInvitation" => ("widget_configuration_id", "other"),
         "ScopeService/SyncAutojoin" => ("domains", "other.example.org"),
+        "ScopeService/UpdateScopeSettings" => ("scope_settings.scope.id", "other"),
+        "ScopeService/OccupySeats" | "ScopeService/VacateSeats" => ("subjects", "other"),
         "PrivacyService/EraseRecipient" => ("email", "other@example.org"),
         "SuppressionService/CreateSuppression" => ("suppression.email", "other@example.org"),
         "WebhookService/CreateWebhookEndpoint" | "WebhookService/UpdateWebhookEndpoint" => {
@@ -126,6 +131,10 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "InvitationService/BatchCreateInvitations" => {
             let requests = vec![new_general(known, "other")];
             return pb::BatchCreateInvitationsRequest { requests, ..Default::default() }.encode_to_vec();
+        }
+        "UserInvitationService/BatchCreateUserInvitations" => {
+            let requests = vec![new_user(known, "other")];
+            return pb::BatchCreateUserInvitationsRequest { requests, ..Default::default() }.encode_to_vec();
         }
         _ => panic!("{path} has no other body here"),
     };

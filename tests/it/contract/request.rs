@@ -13,9 +13,13 @@ use crate::support::build::{generals, guests, messages};
 use crate::support::service::Service;
 
 mod acceptances;
+mod each;
 mod known;
+mod scopes;
 
+pub(crate) use each::each;
 pub(crate) use known::{Known, known};
+use scopes::{occupy_seats, of_scopes, sync_autojoin};
 
 /// The number of resources that an RPC is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub(crate) enum About {
 /// The connection that the acceptor of a known invitation made.
 const CREATED: &str = "01920000-0000-7000-8000-00000000cafe";
 
-fn new_user(known: &Known, who: &str) -> pb::CreateUserInvitationRequest {
+pub(crate) fn new_user(known: &Known, who: &str) -> pb::CreateUserInvitationRequest {
     let user_invitation = Some(pb::UserInvitation {
         invited_email: known.email(who),
         inviter: Some(pb::Inviter { display_name: "Ann".to_owned(), ..Default::default() }),
@@ -51,11 +55,6 @@ pub(crate) fn new_general(known: &Known, whom: &str) -> pb::CreateInvitationRequ
         inviter: Some(pb::Inviter { user_id: known.id.clone(), ..Default::default() }),
         ..Default::default()
     })
-}
-
-fn sync_autojoin(known: &Known) -> pb::SyncAutojoinRequest {
-    let domains = vec!["example.org".to_owned()];
-    pb::SyncAutojoinRequest { scope: Some(known.scope()), domains, ..Default::default() }
 }
 
 fn new_organizations(requester: &str, target: &str) -> pb::CreateOrganizationGrantRequest {
@@ -150,6 +149,10 @@ fn of_users(method: &str, known: &Known) -> (About, Vec<u8>) {
     let name = known.user.clone();
     match method {
         "CreateUserInvitation" => new(&new_user(known, "somebody")),
+        "BatchCreateUserInvitations" => {
+            let requests = vec![new_user(known, "somebody")];
+            new(&pb::BatchCreateUserInvitationsRequest { requests, atomic: true, ..Default::default() })
+        }
         "GetUserInvitation" => one(&pb::GetUserInvitationRequest { name }),
         "ListUserInvitations" => {
             many(&pb::ListUserInvitationsRequest { invited_email: known.email("user"), ..Default::default() })
@@ -238,6 +241,11 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
             let filter = Some(pb::InvitationFilter { scope, ..Default::default() });
             many(&pb::RevokeInvitationsRequest { filter, ..Default::default() })
         }
+        "ReassignInvitations" => {
+            let to = pb::Inviter { user_id: "u-2".to_owned(), display_name: "Ann".to_owned(), ..Default::default() };
+            let (from_user_id, to) = (known.id.clone(), Some(to));
+            many(&pb::ReassignInvitationsRequest { from_user_id, to, ..Default::default() })
+        }
         "ResendInvitation" => one(&pb::ResendInvitationRequest { name, ..Default::default() }),
         "SyncInternalInvitation" => one(&pb::SyncInternalInvitationRequest {
             inviter_user_id: known.id.clone(),
@@ -247,36 +255,6 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
         }),
         _ => acceptances::of_acceptances(method, known),
     }
-}
-
-fn of_scopes(method: &str, known: &Known) -> (About, Vec<u8>) {
-    let pb::Scope { r#type, id, .. } = known.scope();
-    match method {
-        "GetAutojoin" => many(&pb::GetAutojoinRequest { scope: Some(pb::ScopeRef { r#type, id }) }),
-        "SyncAutojoin" => new(&sync_autojoin(known)),
-        _ => panic!("{method} has no request here"),
-    }
-}
-
-/// The results of an answer about several things, each without the name it is of.
-pub(crate) fn each(path: &str, answer: &[u8]) -> Vec<Result<pb::Invitation, Box<pb::BatchError>>> {
-    use pb::accept_invitations_result::Result as Accepted;
-    use pb::decline_invitations_result::Result as Declined;
-    if path.ends_with("/AcceptInvitations") {
-        let answer = pb::AcceptInvitationsResponse::decode(answer).unwrap();
-        let result = |one: pb::AcceptInvitationsResult| match one.result.unwrap() {
-            Accepted::Acceptance(_) => Ok(one.invitation.unwrap()),
-            Accepted::Error(error) => Err(Box::new(error)),
-        };
-        return answer.results.into_iter().map(result).collect();
-    }
-    assert!(path.ends_with("/DeclineInvitations"), "{path} has no results here");
-    let answer = pb::DeclineInvitationsResponse::decode(answer).unwrap();
-    let result = |one: pb::DeclineInvitationsResult| match one.result.unwrap() {
-        Declined::Invitation(invitation) => Ok(invitation),
-        Declined::Error(error) => Err(Box::new(error)),
-    };
-    answer.results.into_iter().map(result).collect()
 }
 
 fn of_access(method: &str, known: &Known) -> (About, Vec<u8>) {
@@ -342,7 +320,8 @@ fn of_webhooks(method: &str, known: &Known) -> (About, Vec<u8>) {
         "TestWebhookEndpoint" => one(&pb::TestWebhookEndpointRequest { name }),
         "GetWebhookAttempt" => one(&pb::GetWebhookAttemptRequest { name: known.attempt.clone() }),
         "RedeliverWebhookEvents" => {
-            one(&pb::RedeliverWebhookEventsRequest { name, start_time: messages::at(-3_600), ..Default::default() })
+            let time = Some(pb::TimeRange { start_time: messages::at(-3_600), end_time: None });
+            one(&pb::RedeliverWebhookEventsRequest { name, time, ..Default::default() })
         }
         _ => panic!("{method} has no request here"),
     }

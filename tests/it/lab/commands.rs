@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use invitation_service::domain::command::{
     AcceptInvitation, AcceptanceTarget, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation,
-    Expiry, ExpiryTime, MapUpdate, OnConflict, RecordCreatedConnection, ReleaseAcceptance, ReportDelivery, Request,
-    SettleDelivery, Target, UpdateAcceptance, UpdateInvitation, UpdatedFields, VerifyEmail,
+    Expiry, ExpiryTime, MapUpdate, OnConflict, ReassignInvitation, RecordCreatedConnection, ReleaseAcceptance,
+    ReportDelivery, Request, SettleDelivery, Target, UpdateAcceptance, UpdateInvitation, UpdatedFields, VerifyEmail,
 };
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
 use invitation_service::domain::invitation::acceptance::{Acceptor, ReleaseMode};
@@ -14,6 +14,7 @@ use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::Kind;
 use invitation_service::domain::kind::connection::NewConnection;
 use invitation_service::domain::kind::guest::system_subject;
+use invitation_service::domain::kind::shared::Inviter;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::secret::key_ring::BodyDigest;
 use invitation_service::domain::secret::verification::EmailProof;
@@ -132,6 +133,10 @@ impl Chooser<'_> {
             create.expiry = after(self.random.pick(&SPANS));
         }
         if self.random.chance(30) {
+            let user_id = self.random.pick(&PEOPLE).to_owned();
+            create.details.shared_mut().inviter = Some(Inviter { user_id, ..Inviter::default() });
+        }
+        if self.random.chance(30) {
             create.details.shared_mut().grant_ttl = Some(seconds(self.random.pick(&SPANS)));
         }
         if self.random.chance(20) {
@@ -169,7 +174,8 @@ impl Chooser<'_> {
                 let kinds = [EngagementType::View, EngagementType::Click, EngagementType::Unfurl];
                 ("Record", record(about, self.random.pick(&kinds)))
             }
-            62..67 => ("Update", self.update(about)),
+            62..66 => ("Update", self.update(about)),
+            66 => ("Reassign", self.reassign(about)),
             67..70 => ("Delete", Action::Delete(DeleteInvitation { target: self.target(about) })),
             70..75 => {
                 let domains = ["example.org", "example.com", "example.net"];
@@ -211,6 +217,16 @@ impl Chooser<'_> {
         let mails_added = self.random.chance(60);
         let target = self.target(about);
         Action::Update(Box::new(UpdateInvitation { target, fields, added, removed, mails_added, ..updating(about) }))
+    }
+
+    /// Gives the invitation to another inviter, if it still has the one that it has in the model.
+    fn reassign(&mut self, about: &Invitation) -> Action {
+        let inviter = about.details.shared().inviter.as_ref();
+        let from = inviter.map(|inviter| inviter.user_id.clone()).filter(|_| self.random.chance(80));
+        let from = from.unwrap_or_else(|| self.random.pick(&PEOPLE).to_owned());
+        let to = Inviter { user_id: self.random.pick(&PEOPLE).to_owned(), ..Inviter::default() };
+        let target = self.target(about);
+        Action::Reassign(Box::new(ReassignInvitation { target, from, to }))
     }
 
     fn target(&mut self, about: &Invitation) -> Target {
@@ -329,12 +345,11 @@ pub(super) fn brief(command: &Command) -> String {
 }
 
 /// A command that is refused whatever there is: its answer means that what was sent before is over.
-pub(super) fn probe(now: Timestamp) -> Command {
+pub(super) fn probe(account: &AccountId, now: Timestamp) -> Command {
     let nobody = Target { id: InvitationId(Uuid::nil()), kind: None, hides_deleted: false, etag: None };
     let action = Action::Delete(DeleteInvitation { target: nobody });
-    let account = accounts()[0].clone();
     Command {
-        reach: Reach::of_account(account),
+        reach: Reach::of_account(account.clone()),
         actor: "probe".to_owned(),
         grantable_roles: GrantableRoles::default(),
         request: None,

@@ -19,7 +19,7 @@ pub(super) enum Fault {
     Leave(usize),
 }
 
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 14] = [
     "event INSERT",
     "event UPDATE",
     "invitation INSERT",
@@ -31,6 +31,8 @@ const PLACES: [&str; 12] = [
     "acceptance INSERT",
     "acceptance UPDATE",
     "suppression INSERT",
+    "seat INSERT",
+    "scope_settings UPDATE",
     "follower UPDATE",
 ];
 const SQLITE_WAYS: [&str; 5] = ["abort", "fail", "rollback", "full", "commit"];

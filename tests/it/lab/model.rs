@@ -23,6 +23,7 @@ use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Timestamp;
 use uuid::Uuid;
 
+use super::seats::Seating;
 use super::webhooks::{PostKey, Posted, TemplateMailer};
 
 /// A message, and whether it still waits to be put among those that are due.
@@ -51,6 +52,7 @@ pub(super) struct Model {
     pub(super) events: BTreeMap<InvitationId, Vec<Placed>>,
     pub(super) outbox: BTreeMap<(AccountId, Uuid), Message>,
     pub(super) suppressions: BTreeMap<(AccountId, String), Suppression>,
+    pub(super) seating: Seating,
     pub(super) position: i64,
     pub(super) endpoints: Vec<Posted>,
     pub(super) posts: BTreeMap<PostKey, TemplateMailer>,
@@ -119,6 +121,7 @@ impl Model {
         for (account, key) in self.suppressions.keys() {
             loaded.put_suppression(account.clone(), key.clone());
         }
+        self.seating.load_into(&mut loaded, now);
         loaded
     }
 
@@ -237,6 +240,7 @@ impl Model {
         }
         self.requests.extend(save.requests);
         self.suppressions.extend(save.suppressions);
+        self.seating.apply(save.seats);
     }
 
     fn is_suppressed(&self, invitation: &Invitation, delivery: &Delivery) -> bool {
@@ -314,6 +318,7 @@ impl Model {
                 key.id
             );
         }
+        self.seating.check(&self.acceptances);
         let mut subjects = BTreeSet::new();
         for (_, acceptance) in self.acceptances.values().filter(|(_, acceptance)| !acceptance.is_undone()) {
             let is_only = subjects.insert((acceptance.invitation, &acceptance.subject));

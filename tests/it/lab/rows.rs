@@ -16,7 +16,7 @@ use super::webhooks::Posted;
 pub(super) type Rows = BTreeMap<&'static str, BTreeSet<String>>;
 
 /// Tables with their columns; a column's first character is its type: text, number, id, JSON.
-const TABLES: [(&str, &str); 15] = [
+const TABLES: [(&str, &str); 18] = [
     (
         "invitation",
         "t:account_id i:id t:kind t:creator t:updater n:max_uses n:use_count n:revision n:generation n:key_id n:expire_at
@@ -48,6 +48,12 @@ const TABLES: [(&str, &str); 15] = [
         "suppression",
         "t:account_id i:id t:address_key t:masked_email t:reason i:invitation_id i:delivery_id t:creator n:created_at",
     ),
+    (
+        "scope_settings",
+        "t:account_id i:id t:scope_type t:scope_id n:seats n:occupied n:held n:lapsed n:revision",
+    ),
+    ("seat", "t:account_id i:scope_uid t:subject i:id n:occupied_at j:holders"),
+    ("seat_hold", "t:account_id i:invitation_id n:open_until i:scope_uid n:uses"),
     ("webhook_endpoint", "t:account_id i:id n:since_position n:failing_since n:disabled_at n:revision"),
     (
         "webhook_message",
@@ -107,19 +113,19 @@ pub(super) fn difference(should: &Rows, is: &Rows) -> String {
     text
 }
 
-fn id(id: Uuid) -> Option<String> {
+pub(super) fn id(id: Uuid) -> Option<String> {
     Some(id.simple().to_string())
 }
 
-fn text(value: impl ToString) -> Option<String> {
+pub(super) fn text(value: impl ToString) -> Option<String> {
     Some(value.to_string())
 }
 
-fn at(moment: Option<Timestamp>) -> Option<String> {
+pub(super) fn at(moment: Option<Timestamp>) -> Option<String> {
     moment.map(|moment| moment.micros().to_string())
 }
 
-fn maybe(value: Option<impl ToString>) -> Option<String> {
+pub(super) fn maybe(value: Option<impl ToString>) -> Option<String> {
     value.map(|value| value.to_string())
 }
 
@@ -202,6 +208,7 @@ impl Model {
             let made = [text(&suppression.creator), at(Some(suppression.created_at))];
             add("suppression", &[&names[..], &source, &made].concat());
         }
+        self.seating.add_rows(&mut add);
         add("follower", &[text("sequencer"), text(self.position)]);
         add("follower", &[text("webhooks"), text(self.dispatched)]);
         self.webhook_rows(&mut add);

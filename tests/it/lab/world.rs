@@ -16,11 +16,12 @@ use invitation_service::domain::kind::Kind;
 use invitation_service::domain::quota::Quotas;
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::suppression::SuppressionRule;
+use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{BatchMode, ClaimedMessage, Database, ExecuteError, ExecutorOptions, Follower, Store};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use uuid::Uuid;
 
-use super::commands::{Chooser, Lease, probe};
+use super::commands::{Chooser, Lease, accounts, probe};
 use super::faults::Fault;
 use super::model::Model;
 use super::random::Random;
@@ -122,6 +123,7 @@ impl World {
             let store = world.open().await;
             world.stores.push(store);
         }
+        world.begin_to_seat().await;
         world
     }
 
@@ -176,6 +178,7 @@ impl World {
             86..89 => self.expire(fault.as_ref()).await,
             89..90 => self.restart().await,
             90..93 => self.lift(fault.as_ref()).await,
+            93..96 => self.seats(fault.as_ref()).await,
             _ => {
                 let seconds = self.random.pick(&[0, 1, 31, 61, 301]);
                 self.told.note(format!("{seconds} s pass"));
@@ -201,6 +204,7 @@ impl World {
             self.follow().await;
         }
         self.compare().await;
+        self.compare_lists().await;
         for store in std::mem::take(&mut self.stores) {
             store.close().await;
         }
@@ -243,22 +247,31 @@ impl World {
     }
 
     /// Waits until what was begun is over. The stores must then work again.
+    ///
+    /// Each account is asked: one that rests has commands which run after a later command of another.
     async fn settle_down(&mut self) {
         for store in self.stores.clone() {
-            for tries in 0.. {
-                let answer = store.executor().execute(probe(self.clock.now()), None).await;
-                if matches!(answer, Err(ExecuteError::Refused(_))) {
-                    break;
-                }
-                let read = store.last_position().await;
-                assert!(tries < 20, "the store does not work again after the fault: {answer:?}, {read:?}");
-                tokio::task::yield_now().await;
+            for account in accounts() {
+                self.settle_account(&store, &account).await;
             }
             // Writes that are no commands use the same connection, one after another.
             store.release(Follower::Nats, Uuid::nil()).await.unwrap();
         }
         if self.is_postgres() {
             faults::until_idle(&self.control).await;
+        }
+    }
+
+    /// Waits for the commands of an account that are before a new one in a store.
+    async fn settle_account(&self, store: &Store, account: &AccountId) {
+        for tries in 0.. {
+            let answer = store.executor().execute(probe(account, self.clock.now()), None).await;
+            if matches!(answer, Err(ExecuteError::Refused(_))) {
+                return;
+            }
+            let read = store.last_position().await;
+            assert!(tries < 20, "the store does not work again after the fault: {answer:?}, {read:?}");
+            tokio::task::yield_now().await;
         }
     }
 

@@ -91,7 +91,7 @@ async fn refused_address_is_suppressed_with_its_message(database: TestDatabase) 
     assert_eq!(story(&store, made.id).await, ["created", "delivery.failed", "suppression.created"]);
     let [known] = suppressions(&store).await.try_into().unwrap();
     assert_eq!((known.key.as_str(), known.masked.as_str()), ("gone@example.org", "G***@example.org"));
-    assert_eq!((known.reason, known.creator.as_str()), (SuppressionReason::HardBounce, "system/relay"));
+    assert_eq!((known.reason, known.creator.as_str()), (SuppressionReason::HardBounce, "system/mail"));
     assert_eq!((known.source, known.created_at), (Some((made.id, failed.message.id)), clock.now()));
 
     // On PostgreSQL the create has needed no load until then.

@@ -128,7 +128,10 @@ async fn failed_messages_of_one_or_all_invitations_are_queued_again(database: Te
     assert_eq!(redeliver(of(&first.name)).await, 0, "they wait again");
     let dry = Redeliver { validate_only: true, ..of("invitations/-") };
     assert_eq!(redeliver(dry).await, count(&theirs));
-    let span = |start, end| Redeliver { start_time: start, end_time: end, ..of("invitations/-") };
+    let span = |start_time, end_time| Redeliver {
+        create_time: Some(pb::TimeRange { start_time, end_time }),
+        ..of("invitations/-")
+    };
     give_up(&service).await;
     assert_eq!(redeliver(span(messages::at(61), None)).await, 0);
     assert_eq!(redeliver(span(None, messages::at(0))).await, 0, "the end is exclusive");
@@ -136,7 +139,7 @@ async fn failed_messages_of_one_or_all_invitations_are_queued_again(database: Te
     assert_eq!(redeliver(span(messages::at(60), messages::at(61))).await, count(&theirs));
     for (start, end) in [(61, 60), (60, 60)] {
         let status = service.deliveries().redeliver_deliveries(span(messages::at(start), messages::at(end))).await;
-        assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), ["end_time"]);
+        assert_eq!(violated(&refused(status, Code::InvalidArgument, "INVALID_FIELD")), ["create_time.end_time"]);
     }
     for parent in ["", "-", "invitations/", "guestInvitations/-"] {
         let status = service.deliveries().redeliver_deliveries(of(parent)).await;

@@ -14,6 +14,7 @@ pub(crate) mod list_invitations;
 pub(crate) mod list_invitations_of_all_kinds;
 pub(crate) mod list_open_invitations;
 pub(crate) mod list_views;
+pub(crate) mod reassign_invitations;
 pub(crate) mod recipients;
 pub(crate) mod release_acceptance;
 pub(crate) mod resend_limits;

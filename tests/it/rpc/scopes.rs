@@ -1,3 +1,4 @@
 //! ScopeService.
 
+mod seats;
 pub(crate) mod sync_autojoin;

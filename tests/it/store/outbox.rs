@@ -10,7 +10,8 @@ use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::reach::Reach;
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::store::{
-    Begin, ClaimedDelivery, DeliveryQuery, ExecuteError, Follower, FollowerLag, RedeliveryQuery, Store, WriteOnce,
+    Begin, ClaimedDelivery, DeliveryQuery, ExecuteError, Follower, FollowerLag, RedeliveryQuery, Store, TimeRange,
+    WriteOnce,
 };
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -267,7 +268,8 @@ async fn failed_message_can_be_queued_again(database: TestDatabase) {
             .unwrap(),
         Some(0)
     );
-    let later = RedeliveryQuery { start: Some(clock.now()), ..RedeliveryQuery::default() };
+    let later =
+        RedeliveryQuery { created: TimeRange { start: Some(clock.now()), end: None }, ..RedeliveryQuery::default() };
     assert_eq!(store.redeliver_deliveries(&reach(), &later, &WriteOnce::default()).await.unwrap(), Some(0));
     assert_eq!(
         store.redeliver_deliveries(&reach(), &RedeliveryQuery::default(), &WriteOnce::default()).await.unwrap(),

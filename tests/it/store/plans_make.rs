@@ -53,6 +53,13 @@ pub(super) const GROW: &str = "
         FROM generate_series(1, ROWS) n;
     INSERT INTO suppression (account_id, id, address_key, masked_email, reason, creator, created_at)
         SELECT 'acme', gen_random_uuid(), 'grown-' || n || '@example.org', '', 'manual', 'x', 1 FROM generate_series(1, ROWS) n;
+    INSERT INTO scope_settings
+            (account_id, id, scope_type, scope_id, reserve_open, occupied, held, lapsed, revision, counted_at)
+        SELECT 'acme', gen_random_uuid(), 'team', 'grown-' || n, true, 0, 0, 0, 1, 1 FROM generate_series(1, ROWS) n;
+    INSERT INTO seat (account_id, scope_uid, subject, id, holders, by_caller, occupied_at, version)
+        SELECT 'acme', s.id, s.scope_id, gen_random_uuid(), '[]', true, 1, 1 FROM scope_settings s WHERE s.scope_type = 'team';
+    INSERT INTO seat_hold (account_id, invitation_id, open_until, scope_uid, uses)
+        SELECT 'acme', gen_random_uuid(), NEW_YEAR * 2, s.id, 1 FROM scope_settings s WHERE s.scope_type = 'team';
     INSERT INTO api_key (account_id, id, key_id, display_name, hash, permissions, grantable_roles, organization_id, revision,
             position, creator, created_at, updated_at)
         SELECT CASE WHEN n <= 200 THEN 'acme' ELSE 'other-' || n END, gen_random_uuid(), 'grown-' || n, '', md5(n::text) || md5(n::text), '[]', 'null',

@@ -50,7 +50,7 @@ async fn start(database: &TestDatabase) -> Store {
 }
 
 fn events_of(invitation: InvitationId) -> EventQuery {
-    EventQuery { invitation, kind: None, types: Vec::new(), ascending: true, limit: 10, after: None }
+    EventQuery { ascending: true, ..EventQuery::of(invitation, 10) }
 }
 
 fn query() -> InvitationQuery {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use invitation_service::clock::Clock;
 use invitation_service::config::StoreUrl;
 use invitation_service::domain::value::time::Timestamp;
-use invitation_service::store::Database;
+use invitation_service::store::{Database, OpenError};
 use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
 use super::folder::folder;
 use super::pooler;
@@ -133,7 +134,16 @@ impl TestDatabase {
     pub(crate) async fn open_with(&self, clock: &Clock, connections: u32) -> Database {
         let timeout = Duration::from_secs(10);
         match StoreUrl::parse(&self.url).unwrap() {
-            StoreUrl::Sqlite(path) => Database::sqlite(&path, connections, timeout, clock.clone()).await.unwrap(),
+            StoreUrl::Sqlite(path) => {
+                // A service that has ended in this process lets go of the file when its last task has.
+                let until = Instant::now() + timeout;
+                loop {
+                    match Database::sqlite(&path, connections, timeout, clock.clone()).await {
+                        Err(OpenError::InUse(_)) if Instant::now() < until => sleep(Duration::from_millis(20)).await,
+                        opened => return opened.unwrap(),
+                    }
+                }
+            }
             StoreUrl::Postgres(url) => {
                 let options = postgres::options(url.expose_secret(), Some(&self.direct), connections, timeout);
                 Database::postgres(&options, clock.clone()).unwrap()

@@ -1,5 +1,6 @@
 //! Broken samples: every rule of the parent is shown to fail, and not to fail on what only looks broken.
 
+use super::layers::layers;
 use super::*;
 
 /// Asserts how many complaints a rule has about a text.

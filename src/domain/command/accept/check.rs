@@ -2,14 +2,15 @@
 
 use super::AcceptInvitation;
 use crate::domain::command::{Command, CommandRules, ReadSet, RequestKey};
-use crate::domain::decide::{Affected, Changes, Context, Decided};
+use crate::domain::decide::{Affected, Changes, Context, Decided, Maker, charge};
 use crate::domain::delivery::reminder::Schedules;
-use crate::domain::group::loaded::Loaded;
+use crate::domain::group::loaded::{Loaded, Rivals};
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::email_rule::{is_meant_for, match_acceptor};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::given_email::GivenEmail;
+use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
@@ -25,12 +26,16 @@ impl CommandRules for CheckAcceptance {
         self.accept.read_set()
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
+    fn second_read_set(&self, invitation: &Invitation, now: Timestamp) -> ReadSet {
+        self.accept.second_read_set(invitation, now)
     }
 
-    fn weight(&self, _reminders: &Schedules) -> usize {
-        1
+    fn found_to_read(&self, loaded: &Loaded, rivals: &Rivals) -> Vec<InvitationId> {
+        self.accept.found_to_read(loaded, rivals)
+    }
+
+    fn weight(&self, reminders: &Schedules) -> usize {
+        self.accept.weight(reminders)
     }
 
     fn bytes(&self) -> usize {
@@ -41,7 +46,7 @@ impl CommandRules for CheckAcceptance {
         self.accept.use_key(account)
     }
 
-    fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
+    fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.reached(command, &self.accept.access)?;
         let mut blockers = Vec::new();
         match self.accept.answered(loaded, invitation) {
@@ -49,12 +54,15 @@ impl CommandRules for CheckAcceptance {
             // To whoever has accepted, the rest matters no more.
             Err(refusal) => blockers.push(refusal),
             Ok(None) => {
-                self.accept.check(loaded, command, invitation, |refusal| {
+                let mut note = |refusal| {
                     blockers.push(refusal);
                     Ok(())
-                })?;
-                let excess = command.grantable_roles.excess(invitation.details.roles());
-                blockers.extend(excess.map(|role| Refusal::RoleNotGrantable(role.to_owned())));
+                };
+                let matched = self.accept.check(loaded, command, invitation, &mut note)?;
+                // What the accept would take decides whether there is a seat for it, so it is made as if nothing had failed.
+                let maker = Maker::new(loaded, command);
+                let mut accepted = self.accept.accepted(maker, invitation, matched, context);
+                charge((loaded, command, context), &mut accepted.changes, note)?;
             }
         }
         if blockers.is_empty() { Ok(Decided::unchanged(invitation.id)) } else { Err(Refusal::Blocked(blockers)) }

@@ -40,6 +40,10 @@ impl CommandRules for ExpireGrant {
         0
     }
 
+    fn may_move_seats(&self) -> bool {
+        true
+    }
+
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {
         let target = AcceptanceTarget { invitation: self.invitation, id: self.id, etag: None };
         let (invitation, acceptance) = target.find(loaded, command)?;

@@ -1,7 +1,7 @@
 //! Takes an acceptance back, as if it had never been made, or ends it for good.
 //!
 //! To undo one never fails: it is what a caller does whose own part of an acceptance has failed. Where another invitation has taken
-//! the place meanwhile, the invitation stays closed.
+//! the place meanwhile, or the seat in a scope that reserves them, the invitation stays closed.
 
 use super::{AcceptanceTarget, affected, event, show};
 use crate::domain::command::{Command, CommandRules, ReadSet};
@@ -17,6 +17,7 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::slot::{Slot, SlotKey};
 use crate::domain::invitation::slot_plan::SlotPlan;
 use crate::domain::invitation::state::State;
+use crate::domain::seat::Room;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::scrubbed::scrubbed;
 use crate::domain::value::time::Timestamp;
@@ -59,6 +60,10 @@ impl CommandRules for ReleaseAcceptance {
         0
     }
 
+    fn may_move_seats(&self) -> bool {
+        true
+    }
+
     fn may_open(&self) -> bool {
         self.mode == ReleaseMode::Undo
     }
@@ -86,10 +91,11 @@ impl CommandRules for ReleaseAcceptance {
         let mut invitation = maker.touched(before);
         let release = Release { mode: self.mode, at: loaded.now };
         let released = acceptance.changed(|acceptance| acceptance.release = Some(release));
+        let mut room = Room::without(loaded, before, acceptance);
         let mut slots = match self.mode {
             ReleaseMode::Undo => {
                 give_back_use(&mut invitation, &released, &loaded.acceptances_of(before));
-                open_again(loaded, before, &mut invitation)
+                open_again(loaded, &mut room, before, &mut invitation)
             }
             ReleaseMode::End => Vec::new(),
         };
@@ -101,7 +107,7 @@ impl CommandRules for ReleaseAcceptance {
         let reason = self.reason.as_deref().map(scrubbed);
         let mut events = vec![event(&mut maker, event_type, (&invitation, &released), reason)];
         let mut invitations = vec![Change::Update { invitation, unexpired: false }];
-        for (opened, taken) in self.opened_elsewhere(&maker, acceptance) {
+        for (opened, taken) in self.opened_elsewhere(&maker, room, acceptance) {
             let payload = ReopenedPayload { invitation: before.id, acceptance: acceptance.id };
             events.push(maker.event(&opened, EventType::Reopened, Payload::Reopened(payload)));
             invitations.push(Change::Update { invitation: opened, unexpired: false });
@@ -114,7 +120,12 @@ impl CommandRules for ReleaseAcceptance {
 
 impl ReleaseAcceptance {
     /// Returns the other invitations that the acceptance has closed, and that are open again without it, with the slots they take.
-    fn opened_elsewhere(&self, maker: &Maker<'_>, acceptance: &Acceptance) -> Vec<(Invitation, Vec<(SlotKey, Slot)>)> {
+    fn opened_elsewhere(
+        &self,
+        maker: &Maker<'_>,
+        mut room: Room<'_>,
+        acceptance: &Acceptance,
+    ) -> Vec<(Invitation, Vec<(SlotKey, Slot)>)> {
         let loaded = maker.loaded;
         let closed = self.to_reopen(loaded).into_iter();
         let closed = closed.filter_map(|id| loaded.invitation(maker.command.account(), id).ok());
@@ -122,7 +133,7 @@ impl ReleaseAcceptance {
         let opened = by_it.filter_map(|closed| {
             let mut opened = maker.touched(closed);
             opened.facts.accepted_elsewhere_at = None;
-            let slots = place_of(loaded, &opened)?;
+            let slots = place_of(loaded, &mut room, &opened)?;
             tell_expiry(&mut opened, loaded.now);
             Some((opened, slots))
         });
@@ -146,12 +157,18 @@ fn give_back_use(invitation: &mut Invitation, undone: &Acceptance, all: &[Accept
 }
 
 /// Opens an invitation again that was used up, and returns the slots that it takes. It stays closed if another one has its place.
-fn open_again(loaded: &Loaded, before: &Invitation, invitation: &mut Invitation) -> Vec<(SlotKey, Slot)> {
+fn open_again(
+    loaded: &Loaded,
+    room: &mut Room<'_>,
+    before: &Invitation,
+    invitation: &mut Invitation,
+) -> Vec<(SlotKey, Slot)> {
     let is_open = |invitation: &Invitation| matches!(invitation.state_at(loaded.now), State::Active | State::Expired);
     if is_open(before) || !is_open(invitation) {
+        room.reserve_anyway(invitation);
         return Vec::new();
     }
-    let slots = place_of(loaded, invitation);
+    let slots = place_of(loaded, room, invitation);
     if slots.is_some() {
         tell_expiry(invitation, loaded.now);
     } else {
@@ -168,14 +185,17 @@ fn tell_expiry(opened: &mut Invitation, now: Timestamp) {
     }
 }
 
-/// Returns the slots that an invitation needs to be open again; `None` if another one has them, or nobody is left whom it is for.
-fn place_of(loaded: &Loaded, opened: &Invitation) -> Option<Vec<(SlotKey, Slot)>> {
+/// Returns the slots that an invitation needs to be open again; `None` if another one has them or the seats that it promises, or nobody
+/// is left whom it is for.
+fn place_of(loaded: &Loaded, room: &mut Room<'_>, opened: &Invitation) -> Option<Vec<(SlotKey, Slot)>> {
     if is_for_nobody(opened) {
         return None;
     }
     // One that has expired, or is archived, takes its place when it is renewed.
-    if !opened.holds_slots_at(loaded.now) {
-        return Some(Vec::new());
-    }
-    SlotPlan::of(loaded, opened).unrivalled(opened).ok()
+    let slots = if opened.holds_slots_at(loaded.now) {
+        SlotPlan::of(loaded, opened).unrivalled(opened).ok()?
+    } else {
+        Vec::new()
+    };
+    room.reserve(opened).then_some(slots)
 }

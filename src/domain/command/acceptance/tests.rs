@@ -1,6 +1,7 @@
 //! Acceptances that are undone, and such that are ended.
 
 mod grants;
+mod seats;
 
 use uuid::Uuid;
 

@@ -38,6 +38,10 @@ impl CommandRules for UpdateAcceptance {
         0
     }
 
+    fn may_move_seats(&self) -> bool {
+        true
+    }
+
     fn not_found(&self) -> Refusal {
         self.target.not_found()
     }

@@ -1,7 +1,7 @@
 //! Every kind in every state under every verb, compared with the lifecycle table of the API.
 
 use super::{after, event_types, is_nothing, run_on};
-use crate::domain::command::{AcceptInvitation, Action, CheckAcceptance};
+use crate::domain::command::Action;
 use crate::domain::decide::{Changes, Decided};
 use crate::domain::fixtures::{
     NOW, accept, acceptor, command, decline, details, email, general, invited, loaded, minutes, person, resend, revoke,
@@ -70,7 +70,7 @@ fn expected(shape: Shape, state: State, verb: &str, invitation: &Invitation) -> 
 
 /// The shapes of invitation, as far as the lifecycle distinguishes them.
 #[derive(Clone, Copy, Debug)]
-enum Shape {
+pub(super) enum Shape {
     /// To one address, of any kind.
     One(Kind),
     /// A connection invitation for everyone with the link.
@@ -80,7 +80,7 @@ enum Shape {
     Autojoin,
 }
 
-fn shapes() -> impl Iterator<Item = Shape> {
+pub(super) fn shapes() -> impl Iterator<Item = Shape> {
     Kind::ALL.map(Shape::One).into_iter().chain([Shape::Link, Shape::ForMany, Shape::Autojoin])
 }
 
@@ -109,7 +109,7 @@ fn active(shape: Shape) -> Invitation {
 }
 
 /// Returns the ways in which an invitation of a shape is in a state; empty if it never is.
-fn ways_to_be(shape: Shape, state: State) -> Vec<Invitation> {
+pub(super) fn ways_to_be(shape: Shape, state: State) -> Vec<Invitation> {
     let at = Some(minutes(-10));
     let with = |change: fn(&mut Invitation)| {
         let mut invitation = active(shape);
@@ -148,7 +148,7 @@ fn ways_to_be(shape: Shape, state: State) -> Vec<Invitation> {
 }
 
 /// Returns a new acceptor with the required proof.
-fn newcomer(shape: Shape) -> (u16, Acceptor) {
+pub(super) fn newcomer(shape: Shape) -> (u16, Acceptor) {
     match shape {
         Shape::One(_) => (1, acceptor("late")),
         Shape::Link | Shape::ForMany => (0, acceptor("late")),
@@ -192,9 +192,6 @@ fn check(case: &str, shape: Shape, verb: &str, before: &Invitation, expected: Ce
         return assert_eq!(later, wanted, "{case}");
     }
     let result = run_on(&loaded(before, &[]), &command(1, action(shape, verb, before)));
-    if let Action::Accept(accept) = action(shape, verb, before) {
-        check_blockers(case, before, *accept, result.as_ref().err());
-    }
     let uses = before.facts.use_count;
     let last = before.facts.max_uses == Some(uses + 1);
     match (result, expected) {
@@ -208,16 +205,6 @@ fn check(case: &str, shape: Shape, verb: &str, before: &Invitation, expected: Ce
             assert_eq!(event_types(&changes).contains(&EventType::Fulfilled), last, "{case}");
         }
         (result, expected) => panic!("{case}: {result:?}, not {expected:?}"),
-    }
-}
-
-/// Compares the check of an accept with the accept: the first blocker is its refusal.
-fn check_blockers(case: &str, before: &Invitation, accept: AcceptInvitation, refusal: Option<&Refusal>) {
-    let check = command(1, Action::CheckAcceptance(Box::new(CheckAcceptance { accept })));
-    match (run_on(&loaded(before, &[]), &check), refusal) {
-        (Ok(Decided { changes, .. }), None) => assert!(is_nothing(&changes), "{case}"),
-        (Err(Refusal::Blocked(blockers)), Some(refusal)) => assert_eq!(&blockers[0], refusal, "{case}"),
-        (result, refusal) => panic!("{case}: {result:?}, and the accept {refusal:?}"),
     }
 }
 

@@ -92,6 +92,7 @@ fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Ac
             Some((verb, Action::RecordCreatedConnection(update)))
         }
         Action::Update(_)
+        | Action::Reassign(_)
         | Action::Delete(_)
         | Action::SyncAutojoin(_)
         | Action::Create(_)

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::domain::delivery::Purpose;
 use crate::domain::kind::Details;
+use crate::input_file;
 use crate::mail::compose::TemplatesError;
 
 const ENDING: &str = ".jinja";
@@ -107,7 +108,7 @@ pub(crate) fn read(folder: &Path) -> Result<BTreeMap<String, String>, TemplatesE
             if std::fs::metadata(path)?.len() > LARGEST {
                 return Err(std::io::Error::other("is larger than 1 MB"));
             }
-            std::fs::read_to_string(path)
+            input_file::read_text(path)
         };
         let source = read(&path).map_err(|error| TemplatesError::Read(path, error))?;
         found.insert(name, source);

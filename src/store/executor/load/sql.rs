@@ -5,8 +5,9 @@ use sea_orm::sea_query::ColumnType::{Integer, Text, Uuid as UuidType};
 
 use super::quotas::{quota_body, quota_key_columns};
 use super::search::{found, open_search_columns};
+use super::seats::{is_scope_of, scope_body, scope_key_columns, scope_of_invitation, seat_key_columns};
 use super::{Extent, invitation_body, newest_acceptances, text};
-use crate::store::sql::entity::{acceptance, outbox, request, slot, suppression};
+use crate::store::sql::entity::{acceptance, outbox, request, seat, slot, suppression};
 use crate::store::sql::rows_param::{Columns, by_index, clock, nil_uuid, statement_clock};
 use crate::store::sql::texts::{Layout, StatementPart};
 
@@ -35,6 +36,10 @@ pub(in crate::store) enum LoadPart {
     Quotas,
     /// The suppressions of addresses.
     Suppressions,
+    /// The scopes that count their seats.
+    Scopes,
+    /// The seats of people.
+    Seats,
 }
 
 impl LoadPart {
@@ -52,6 +57,8 @@ impl LoadPart {
         Self::Newest,
         Self::Quotas,
         Self::Suppressions,
+        Self::Scopes,
+        Self::Seats,
     ];
 }
 
@@ -65,6 +72,8 @@ impl StatementPart for LoadPart {
             Self::Messages => Some(message_key_columns()),
             Self::Quotas => Some(quota_key_columns()),
             Self::Suppressions => Some(suppression_key_columns()),
+            Self::Scopes => Some(scope_key_columns()),
+            Self::Seats => Some(seat_key_columns()),
             Self::BySubject | Self::ById | Self::ByConnection | Self::Newest => None,
         }
     }
@@ -108,7 +117,9 @@ pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> Stri
         let has_newest = layout.has(LoadPart::Newest) || layout.has(LoadPart::Requests);
         let wide = if layout.has(LoadPart::Messages) { "ids.recipients = 1" } else { "true" };
         let acceptances = if has_newest { &*newest } else { "NULL" };
-        let extent = Extent { recipients: wide, first_recipients: None, messages: wide, acceptances };
+        let scope = scope_of_invitation(backend, &statement_clock(backend, clock_at));
+        let scope = Some(scope.as_str());
+        let extent = Extent { recipients: wide, first_recipients: None, messages: wide, acceptances, scope };
         let invitation = "ids JOIN invitation i ON i.account_id = ids.account_id AND i.id = ids.invitation_id";
         row("invitation", &invitation_body(backend, &extent), invitation);
     }
@@ -135,6 +146,18 @@ pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> Stri
             let of_wanted = format!("wanted w JOIN acceptance a ON {condition} AND a.invitation_id = w.invitation_id");
             row("acceptance", &acceptance, &of_wanted);
         }
+    }
+    let seat = text(backend, &Columns::of::<seat::Entity>().json_of(backend, "t"));
+    if layout.has(LoadPart::BySubject) {
+        // Most people have no seat anywhere, so nothing else is looked up for them.
+        let of_subject = format!(
+            "wanted w JOIN seat t ON {} AND t.subject = w.subject
+            JOIN scope_settings s ON s.account_id = t.account_id AND s.id = t.scope_uid
+            JOIN invitation i ON i.account_id = w.account_id AND i.id = w.invitation_id
+                AND i.scope_type = s.scope_type AND i.scope_id = s.scope_id",
+            by_index(backend, "subject", "t", "w.account_id")
+        );
+        row("seat", &seat, &of_subject);
     }
     if layout.has(LoadPart::Requests) {
         let of_remembered =
@@ -164,6 +187,19 @@ pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> Stri
         let suppressed =
             format!("{} JOIN suppression s ON {}", layout.keys(LoadPart::Suppressions, "k"), is_found(backend, "k"));
         row("suppression", &text(backend, &Columns::of::<suppression::Entity>().json_of(backend, "s")), &suppressed);
+    }
+    if layout.has(LoadPart::Scopes) {
+        let scopes =
+            format!("{} JOIN scope_settings s ON {}", layout.keys(LoadPart::Scopes, "k"), is_scope_of(backend, "k"));
+        let body = text(backend, &scope_body(backend, &statement_clock(backend, clock_at), None));
+        row("scope", &body, &scopes);
+    }
+    if layout.has(LoadPart::Seats) {
+        let seats = format!(
+            "{} JOIN seat t ON t.account_id = k.account_id AND t.scope_uid = k.scope_uid AND t.subject = k.subject",
+            layout.keys(LoadPart::Seats, "k")
+        );
+        row("seat", &seat, &seats);
     }
     let with = if with.is_empty() { String::new() } else { format!("WITH {} ", with.join(",\n")) };
     format!("{with}{}", rows.join(" UNION ALL "))

@@ -5,9 +5,10 @@ use sea_orm::sea_query::ColumnType::{BigInteger, Boolean, Text, Uuid as UuidType
 use super::erase::erased_columns;
 use super::messages::{removed_columns, replacing_columns, settled_columns};
 use super::quotas::{quota_columns, released_columns, resized_columns};
+use super::seats::{freed_hold_columns, scope_columns, unseat_columns};
 use crate::store::sql::entity::{
     acceptance, autojoin_domain, event, invitation, invitation_group, label, outbox, quota_hold, recipient, request,
-    slot, suppression,
+    seat, seat_hold, slot, suppression,
 };
 use crate::store::sql::rows_param::Columns;
 use crate::store::sql::texts::StatementPart;
@@ -77,6 +78,18 @@ pub(in crate::store) enum Part {
     Quotas,
     /// New suppressions of addresses.
     Suppressions,
+    /// Seats that are taken.
+    Seats,
+    /// Seats that are held by other acceptances than before.
+    Reseats,
+    /// Seats that are free again.
+    Unseats,
+    /// Seats that open invitations hold.
+    SeatHolds,
+    /// Seats that invitations no longer hold.
+    FreedHolds,
+    /// Additions to the counts of scopes, with the most that there may be.
+    Scopes,
     /// The invitations that something is counted for and that stay as they are: on PostgreSQL another process may have
     /// deleted them since they were loaded.
     Unchanged,
@@ -127,6 +140,12 @@ impl Part {
         Self::Resized,
         Self::Quotas,
         Self::Suppressions,
+        Self::Seats,
+        Self::Reseats,
+        Self::Unseats,
+        Self::SeatHolds,
+        Self::FreedHolds,
+        Self::Scopes,
         Self::Unchanged,
     ];
 
@@ -161,19 +180,25 @@ impl Part {
             Self::Quotas => quota_columns(),
             Self::Mailed => Columns::list([("account_id", Text), ("address_key", Text)]),
             Self::Suppressions => Columns::of::<suppression::Entity>(),
+            Self::Seats | Self::Reseats => Columns::of::<seat::Entity>(),
+            Self::Unseats => unseat_columns(),
+            Self::SeatHolds => Columns::of::<seat_hold::Entity>(),
+            Self::FreedHolds => freed_hold_columns(),
+            Self::Scopes => scope_columns(),
             Self::Unchanged => Columns::list([("account_id", Text), ("invitation_id", UuidType)]),
         }
     }
 
     /// Returns whether the save is a conflict if not every row of the part finds the row that it updates.
     pub(in crate::store) fn is_guarded(self) -> bool {
-        matches!(self, Self::Updates | Self::Slots | Self::DeliveryUpdates | Self::Suppressions)
+        let of_seats = matches!(self, Self::Seats | Self::Reseats | Self::Unseats | Self::FreedHolds | Self::Scopes);
+        of_seats || matches!(self, Self::Updates | Self::Slots | Self::DeliveryUpdates | Self::Suppressions)
     }
 
     /// Returns whether SQLite runs the statement of the part for each row by itself: it would look a set of such keys up by their
     /// first columns alone, and many invitations may be found by one group.
     pub(in crate::store) fn is_row_by_row(self) -> bool {
-        matches!(self, Self::Ungrouped)
+        matches!(self, Self::Ungrouped | Self::Unseats)
     }
 
     /// Returns the name of the part in a statement.
@@ -210,6 +235,12 @@ impl Part {
             Self::Quotas => "quota",
             Self::Mailed => "mailed",
             Self::Suppressions => "suppression",
+            Self::Seats => "seat",
+            Self::Reseats => "reseat",
+            Self::Unseats => "unseat",
+            Self::SeatHolds => "seat_hold",
+            Self::FreedHolds => "freed_hold",
+            Self::Scopes => "scope",
             Self::Unchanged => "unchanged",
         }
     }

@@ -6,6 +6,7 @@ use super::answers::{update_acceptances, update_recipients};
 use super::erase::{erase_events, erase_messages, release_slots, remove_labels};
 use super::messages::{cancel_removed, cancel_replaced, settle_deliveries};
 use super::quotas::charge;
+use super::seats::{seated, settings_of_created};
 use super::{
     KEEP_KNOWN_DOMAINS, KEEP_KNOWN_MESSAGES, KEEP_KNOWN_SUPPRESSIONS, Part, SET_LABELS, delete_domains, delete_groups,
     insert, insert_events, set_mutable, take_slots, upsert_engagement,
@@ -18,20 +19,21 @@ use crate::store::sql::rows_param::clock;
 use crate::store::sql::texts::Layout;
 
 /// Creates invitations with their children and returns their ids. An invitation whose request_id is taken, now or earlier, is
-/// left out with everything that belongs to it. If a message would go to a suppressed address, nothing is created: all of it is decided
-/// again, on a load that finds the address.
+/// left out with everything that belongs to it. If a message would go to a suppressed address, or a scope reserves seats, nothing is
+/// created: all of it is decided again, on a load that finds the address, or the seats.
 pub(in crate::store) fn create_sql(parts: &[Part]) -> String {
     let layout = Layout { backend: DbBackend::Postgres, parts };
     let mut with = Vec::new();
     let mut created = insert::<invitation::Entity>(&layout, Part::Invitations, "");
-    let mut are_open = "true";
+    with.push(settings_of_created(&layout));
+    let mut are_open = "NOT EXISTS (SELECT 1 FROM settings WHERE reserve_open)".to_owned();
     if layout.has(Part::Mailed) {
         let keys = layout.keys(Part::Mailed, "m");
         with.push(format!(
             "suppressed AS MATERIALIZED (SELECT 1 FROM {keys} JOIN suppression s ON {} LIMIT 1)",
             is_found(DbBackend::Postgres, "m")
         ));
-        are_open = "NOT EXISTS (SELECT 1 FROM suppressed)";
+        are_open += " AND NOT EXISTS (SELECT 1 FROM suppressed)";
     }
     created += &format!("WHERE {are_open} ");
     if layout.has(Part::Requests) {
@@ -62,7 +64,7 @@ fn of_created<E: EntityTrait + Default>(layout: &Layout<'_, Part>, part: Part) -
 }
 
 /// Saves a group of any commands, or fails as a whole. Locks are taken in the order of the ids, invitations before slots before
-/// quotas before counters.
+/// quotas before seats before scopes before counters.
 pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
     let layout = Layout { backend: DbBackend::Postgres, parts };
     let (mut with, holds) = guarded(&layout);
@@ -86,6 +88,8 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
                 continue;
             }
             Part::Released | Part::Taken | Part::Resized | Part::Quotas | Part::Suppressions | Part::Mailed => continue,
+            Part::Seats | Part::Reseats | Part::Unseats => continue,
+            Part::SeatHolds | Part::FreedHolds | Part::Scopes => continue,
             Part::Invitations => insert::<invitation::Entity>(&layout, *part, ""),
             Part::Labels => insert::<label::Entity>(&layout, *part, ""),
             Part::Recipients => insert::<recipient::Entity>(&layout, *part, ""),
@@ -166,5 +170,8 @@ fn guarded(layout: &Layout<'_, Part>) -> (Vec<String>, Vec<String>) {
     let (charged, fits) = charge(layout);
     with.extend(charged);
     holds.extend(fits);
+    let (seats, fit) = seated(layout);
+    with.extend(seats);
+    holds.extend(fit);
     (with, holds)
 }

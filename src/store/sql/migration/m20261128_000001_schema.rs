@@ -18,6 +18,7 @@ mod indexes;
 mod keys;
 mod quotas;
 mod retention;
+mod seats;
 mod seed;
 mod suppressions;
 
@@ -50,7 +51,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const TABLES: [fn(Dialect) -> TableCreateStatement; 28] = [
+const TABLES: [fn(Dialect) -> TableCreateStatement; 31] = [
     invitation,
     label,
     recipient,
@@ -79,6 +80,9 @@ const TABLES: [fn(Dialect) -> TableCreateStatement; 28] = [
     quotas::quota,
     quotas::quota_hold,
     suppressions::suppression,
+    seats::scope_settings,
+    seats::seat,
+    seats::seat_hold,
 ];
 
 /// The checks are a second guard behind the domain.

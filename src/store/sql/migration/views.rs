@@ -29,7 +29,7 @@ enum RowFilter {
 }
 
 /// Every table of which a call reads. Keys and grants of organizations have no invitation: the statements tell whose they are.
-const VIEWS: [(&str, RowFilter); 24] = [
+const VIEWS: [(&str, RowFilter); 27] = [
     ("invitation", RowFilter::Invitations),
     ("label", RowFilter::OfInvitation),
     ("recipient", RowFilter::OfInvitation),
@@ -53,6 +53,9 @@ const VIEWS: [(&str, RowFilter); 24] = [
     ("suppression", RowFilter::OfAccount),
     ("quota", RowFilter::OfAccount),
     ("quota_hold", RowFilter::OfAccount),
+    ("scope_settings", RowFilter::OfAccount),
+    ("seat", RowFilter::OfAccount),
+    ("seat_hold", RowFilter::OfAccount),
     ("follower", RowFilter::All),
 ];
 

@@ -12,12 +12,17 @@ use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::Word;
 use crate::store::sql::entity::event;
 use crate::store::sql::error::StoreError;
+use crate::telemetry::traces::Origin;
+
+/// The member of `data` that has the span which committed the event; most have none.
+const TRACEPARENT: &str = "traceparent";
 
 impl TryFrom<event::Model> for Event {
     type Error = StoreError;
 
     fn try_from(row: event::Model) -> Result<Self, StoreError> {
         let corrupt = corrupt("event", &row.id);
+        let traceparent = row.data.get(TRACEPARENT).and_then(|traceparent| traceparent.as_str()).map(str::to_owned);
         let EventData { state, scope, pass_through, payload } =
             EventData::deserialize(row.data).map_err(|_| corrupt("data", "is not the data of an event"))?;
         let event_type: Word<EventType> =
@@ -37,12 +42,17 @@ impl TryFrom<event::Model> for Event {
             pass_through,
             payload: payload.map_err(|_| corrupt("data", "has not the content of its type"))?,
         };
-        Ok(Self { event, sequence: row.sequence, position: row.position })
+        Ok(Self { event, sequence: row.sequence, position: row.position, traceparent })
     }
 }
 
 /// Returns the row of an event, numbered `sequence` by the caller.
 pub(in crate::store) fn event_row(event: &NewEvent, sequence: i64) -> event::Model {
+    // Fields of plain types cannot fail.
+    let mut data = serde_json::to_value(event.data()).unwrap_or_default();
+    if let Some((origin, fields)) = Origin::of_present_span().zip(data.as_object_mut()) {
+        fields.insert(TRACEPARENT.to_owned(), origin.to_traceparent().into());
+    }
     event::Model {
         account_id: event.account.as_str().to_owned(),
         invitation_id: event.invitation.0,
@@ -53,8 +63,7 @@ pub(in crate::store) fn event_row(event: &NewEvent, sequence: i64) -> event::Mod
         occurred_at: event.time.micros(),
         actor: event.actor.clone(),
         request_id: event.request_id.clone(),
-        // Fields of plain types cannot fail.
-        data: serde_json::to_value(event.data()).unwrap_or_default(),
+        data,
         position: None,
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{account, at, corrupt, unless_empty};
+use super::{ScopeRows, account, at, corrupt, unless_empty};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::delivery::repeats::Repeats;
 use crate::domain::invitation::acceptance::Acceptance;
@@ -34,6 +34,8 @@ pub(in crate::store) struct InvitationRows {
     deliveries: u32,
     latest_delivery: Option<String>,
     acceptances: Option<Vec<acceptance::Model>>,
+    /// The settings of its scope, where they are read and there are any.
+    pub(in crate::store) scope: Option<ScopeRows>,
 }
 
 impl TryFrom<InvitationRows> for Invitation {
@@ -49,6 +51,7 @@ impl TryFrom<InvitationRows> for Invitation {
             deliveries,
             latest_delivery,
             acceptances,
+            scope: _,
         } = rows;
         let corrupt = corrupt("invitation", &row.id);
         let kind = Kind::from_code(&row.kind).ok_or_else(|| corrupt("kind", "is not a kind"))?;

@@ -126,7 +126,7 @@ async fn missing_grants_are_told_apart_from_a_missing_schema() {
     let admin = sea_orm::Database::connect(place.database.direct()).await.unwrap();
     let count = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
     let count = admin.query_one_raw(Statement::from_string(DbBackend::Postgres, count)).await.unwrap().unwrap();
-    assert_eq!(count.try_get_by_index::<i64>(0).unwrap(), 28, "the list of tables is complete");
+    assert_eq!(count.try_get_by_index::<i64>(0).unwrap(), 32, "the list of tables is complete");
     admin.close().await.unwrap();
     let line_of = async |part: &str| {
         let server = Server::start(folder.path(), &[], &environment(&url)).await;
@@ -135,7 +135,7 @@ async fn missing_grants_are_told_apart_from_a_missing_schema() {
         server.kill().await;
     };
     let tables = format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}");
-    line_of(&format!("role {role} lacks permissions in 28 tables")).await;
+    line_of(&format!("role {role} lacks permissions in 32 tables")).await;
     place.sql(&format!("GRANT SELECT ON seaql_migrations TO {role}")).await;
     line_of(&tables).await;
     place.sql("REVOKE USAGE ON SCHEMA public FROM PUBLIC").await;

@@ -6,7 +6,8 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    CREATED, new_api_key, new_endpoint, new_general, new_organizations, new_suppression, new_user, sync_autojoin,
+    CREATED, new_api_key, new_endpoint, new_general, new_organizations, new_suppression, new_user, occupy_seats,
+    sync_autojoin,
 };
 use crate::contract::codes;
 use crate::rpc::redemption::keys;
@@ -170,11 +171,12 @@ async fn invited_guest(service: &Service, key: &str, known: &Known) -> String {
     service.guests().create_guest_invitation(guest).await.unwrap().into_inner().name
 }
 
-/// Makes a general invitation and an auto-join. Returns the name and the token of the first.
+/// Makes a general invitation and an auto-join, and seats a person in their scope. Returns the name and the token of the first.
 async fn invited_person(service: &Service, key: &str, known: &Known) -> (String, String) {
     let general = keys::with(key, new_general(known, &known.id));
     let general = service.invitations().create_invitation(general).await.unwrap().into_inner();
     service.scopes().sync_autojoin(keys::with(key, sync_autojoin(known))).await.unwrap();
+    service.scopes().occupy_seats(keys::with(key, occupy_seats(known, &known.id))).await.unwrap();
     (general.name, general.invitation_token)
 }
 

@@ -26,7 +26,7 @@ pub(super) const RULES: &[Rule] = &[
         name: "services",
         check: services,
         planted: &[(
-            |files| reword(files, "Start here: SyncAutojoin with", "Decides."),
+            |files| reword(files, "Start here: UpdateScopeSettings with", "Decides."),
             "ScopeService does not say where to start",
         )],
     },
@@ -48,7 +48,7 @@ pub(super) const RULES: &[Rule] = &[
         name: "texts",
         check: texts,
         planted: &[(
-            |files| reword(files, "Only the acceptance by this subject, for example `user-42`", "The subject"),
+            |files| reword(files, "Only the acceptances by this subject, for example `user-42`", "The subject"),
             "ListAcceptancesRequest.subject shows no value",
         )],
     },

@@ -152,7 +152,7 @@ async fn pages_go_both_ways_and_only_with_these_states(database: TestDatabase) {
     }
     let bad = Request { states: vec![0, 99], order_by: "name".to_owned(), page_size: -1, ..listing("x") };
     let status = refused(service.invitations().list_recipients(bad).await, Code::InvalidArgument, "INVALID_FIELD");
-    assert_eq!(violated(&status), ["page_size", "order_by", "parent", "states[0]", "states[1]"]);
+    assert_eq!(violated(&status), ["parent", "states[0]", "states[1]", "page_size", "order_by"]);
     service.stop().await;
 }
 

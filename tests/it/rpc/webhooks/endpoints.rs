@@ -75,7 +75,8 @@ fn attempts(name: &str) -> pb::ListWebhookAttemptsRequest {
 
 fn redelivery(name: &str, start: i64, end: Option<i64>) -> pb::RedeliverWebhookEventsRequest {
     let (start_time, end_time) = (messages::at(start), end.and_then(messages::at));
-    pb::RedeliverWebhookEventsRequest { name: name.to_owned(), start_time, end_time, ..Default::default() }
+    let time = Some(pb::TimeRange { start_time, end_time });
+    pb::RedeliverWebhookEventsRequest { name: name.to_owned(), time, ..Default::default() }
 }
 
 async fn endpoint_shows_its_secret_when_it_is_made_and_never_again(database: TestDatabase) {
@@ -246,9 +247,11 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
         assert_eq!(wrong(webhooks.list_webhook_attempts(attempts(name)).await.map(drop)), ["parent"]);
     }
     let status = webhooks.redeliver_webhook_events(pb::RedeliverWebhookEventsRequest::default()).await;
-    assert_eq!(wrong(status.map(drop)), ["name", "start_time"]);
+    assert_eq!(wrong(status.map(drop)), ["name", "time"]);
     let made = create(&service, endpoint(URI)).await;
-    for (since, until, field) in [(10, Some(10), "end_time"), (10, Some(5), "end_time"), (10, None, "start_time")] {
+    for (since, until, field) in
+        [(10, Some(10), "time.end_time"), (10, Some(5), "time.end_time"), (10, None, "time.start_time")]
+    {
         let status = webhooks.redeliver_webhook_events(redelivery(&made.name, since, until)).await;
         assert_eq!(wrong(status.map(drop)), [field]);
     }
@@ -373,7 +376,10 @@ async fn event_is_posted_listed_and_redelivered(database: TestDatabase) {
     let disabled = WebhookEndpoint { etag: String::new(), ..disabled };
     webhooks.update_webhook_endpoint(update(disabled, &["disabled"])).await.unwrap();
     webhooks.redeliver_webhook_events(once.clone()).await.unwrap();
-    let other = pb::RedeliverWebhookEventsRequest { start_time: messages::at(-61), ..once };
+    let other = pb::RedeliverWebhookEventsRequest {
+        time: Some(pb::TimeRange { start_time: messages::at(-61), end_time: None }),
+        ..once
+    };
     refused(webhooks.redeliver_webhook_events(other).await, Code::FailedPrecondition, "REQUEST_ID_REUSED");
     let refusal = webhooks.redeliver_webhook_events(redelivery(&made.name, -60, None)).await.map(drop);
     refused(refusal, Code::FailedPrecondition, "WEBHOOK_ENDPOINT_DISABLED");

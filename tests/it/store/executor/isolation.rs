@@ -39,8 +39,7 @@ async fn another_account_sees_and_changes_nothing(database: TestDatabase) {
     let query = InvitationQuery { limit: 10, ..InvitationQuery::default() };
     assert!(store.primary().list_invitations(&Reach::of_account(other.clone()), &query).await.unwrap().is_empty());
     assert_eq!(store.primary().list_invitations(&reach(), &query).await.unwrap().len(), 1, "the owner sees it");
-    let events =
-        EventQuery { invitation: made.id, kind: None, types: Vec::new(), ascending: true, limit: 10, after: None };
+    let events = EventQuery { ascending: true, ..EventQuery::of(made.id, 10) };
     assert!(store.primary().list_events(&Reach::of_account(other.clone()), &events).await.unwrap().is_none());
 
     let connection = NewConnection { id: COMPANY, datasource_name: String::new(), status: String::new() };

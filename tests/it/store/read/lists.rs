@@ -170,12 +170,11 @@ async fn pages_of_events_have_each_event_once_in_both_orders(database: TestDatab
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
             let query = EventQuery {
-                invitation: made.id,
                 kind: Some(Kind::Connection),
                 types: types.iter().map(|chosen| EventTypeFilter::from(*chosen)).collect(),
                 ascending,
-                limit: 3,
                 after,
+                ..EventQuery::of(made.id, 3)
             };
             let page = store.primary().list_events(&reach(), &query).await.unwrap().unwrap();
             let Some(last) = page.last() else { break };

@@ -41,14 +41,7 @@ async fn only_old_events_with_a_position_are_deleted(database: TestDatabase) {
     clock.advance(std::time::Duration::from_micros(1));
     assert_eq!(prune(&store, false).await, 1);
     assert_eq!(story(&store, unpublished.id).await, ["created"], "it has no position");
-    let query = invitation_service::store::EventQuery {
-        invitation: old.id,
-        kind: None,
-        types: Vec::new(),
-        ascending: true,
-        limit: 10,
-        after: None,
-    };
+    let query = invitation_service::store::EventQuery::of(old.id, 10);
     assert_eq!(
         store.primary().list_events(&reach(), &query).await.unwrap(),
         Some(Vec::new()),

@@ -150,8 +150,7 @@ async fn deleted_invitation_is_as_if_it_had_never_been(database: TestDatabase) {
             .is_empty()
     );
     assert!(store.primary().list_deliveries(&reach(), &DeliveryQuery::of(made.id, 10)).await.unwrap().is_none());
-    let query =
-        EventQuery { invitation: made.id, kind: None, types: Vec::new(), ascending: true, limit: 10, after: None };
+    let query = EventQuery { ascending: true, ..EventQuery::of(made.id, 10) };
     assert!(store.primary().list_events(&reach(), &query).await.unwrap().is_none());
     for action in [
         accept(&made, "ann"),

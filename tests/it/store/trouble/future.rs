@@ -181,7 +181,7 @@ async fn page_is_full_behind_a_hundred_unreadable_rows(database: TestDatabase) {
 }
 
 fn of(invitation: InvitationId) -> EventQuery {
-    EventQuery { invitation, kind: None, types: Vec::new(), ascending: true, limit: 2, after: None }
+    EventQuery { ascending: true, ..EventQuery::of(invitation, 2) }
 }
 
 async fn event_of_an_unknown_type_is_carried_on_as_text(database: TestDatabase) {

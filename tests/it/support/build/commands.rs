@@ -197,8 +197,7 @@ pub(crate) async fn read(store: &Store, id: InvitationId) -> Invitation {
 
 /// Reads all events of an invitation, the oldest first, and checks that nothing is missing in their numbers.
 pub(crate) async fn events(store: &Store, id: InvitationId) -> Vec<Event> {
-    let query =
-        EventQuery { invitation: id, kind: None, types: Vec::new(), ascending: true, limit: 10_000, after: None };
+    let query = EventQuery { ascending: true, ..EventQuery::of(id, 10_000) };
     let events = store.primary().list_events(&reach(), &query).await.unwrap().unwrap();
     let sequences: Vec<i64> = events.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, (1..).take(events.len()).collect::<Vec<i64>>(), "sequences count from 1 without a gap");

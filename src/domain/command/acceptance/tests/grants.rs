@@ -20,7 +20,7 @@ use crate::domain::value::time::{Timestamp, Ttl};
 const JANE: &str = "jane@example.org";
 
 /// Returns an invitation of a kind whose acceptances count for ten minutes.
-fn for_ten_minutes(kind: Kind) -> Invitation {
+pub(super) fn for_ten_minutes(kind: Kind) -> Invitation {
     let mut invitation = invited(1, details(kind), &[JANE]);
     invitation.details.shared_mut().grant_ttl = Some(ttl(10));
     invitation

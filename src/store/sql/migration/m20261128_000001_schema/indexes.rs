@@ -25,6 +25,7 @@ CREATE UNIQUE INDEX acceptance_by_subject ON acceptance ({account:subject}, invi
 CREATE UNIQUE INDEX acceptance_by_connection ON acceptance ({account:connection}, created_connection_id, invitation_id)
     WHERE created_connection_id IS NOT NULL;
 CREATE INDEX acceptance_by_email ON acceptance ({account:email}, email_key, id) WHERE email_key IS NOT NULL;
+CREATE INDEX acceptance_by_age ON acceptance ({account:age}, id);
 CREATE INDEX acceptance_by_grant ON acceptance (grant_expire_at, account_id, invitation_id, id)
     WHERE grant_expire_at IS NOT NULL;
 CREATE INDEX request_by_age ON request (created_at);
@@ -37,6 +38,9 @@ CREATE INDEX outbox_pending ON outbox ({account:pending}, due_at, id) WHERE due_
 CREATE INDEX outbox_leased ON outbox ({account:leased}, due_at) WHERE lease IS NOT NULL;
 CREATE INDEX outbox_planned ON outbox (planned_at) WHERE planned_at IS NOT NULL;
 CREATE INDEX outbox_failed ON outbox ({account:failed}, created_at, id) WHERE state = 'failed';
+CREATE INDEX outbox_undelivered ON outbox ({account:undelivered}, created_at, id)
+    WHERE state = 'bounced' OR state = 'failed' OR state = 'suppressed';
+CREATE INDEX outbox_by_age ON outbox ({account:age}, created_at, id);
 CREATE INDEX verification_by_age ON verification (created_at);
 CREATE INDEX verification_budget_by_age ON verification_budget (touched_at);
 CREATE UNIQUE INDEX webhook_message_by_event ON webhook_message ({account:event}, endpoint_id, invitation_id, sequence);
@@ -50,6 +54,11 @@ CREATE INDEX quota_hold_by_end ON quota_hold (open_until);
 CREATE UNIQUE INDEX organization_grant_by_ends ON organization_grant
     ({account:ends}, requester_id, target_id);
 CREATE INDEX organization_grant_by_target ON organization_grant ({account:target}, target_id, id);
+CREATE UNIQUE INDEX scope_settings_by_scope ON scope_settings ({account:scope}, scope_type, scope_id);
+CREATE UNIQUE INDEX seat_by_age ON seat ({account:age}, scope_uid, id);
+CREATE INDEX seat_by_subject ON seat ({account:subject}, subject, scope_uid);
+CREATE INDEX seat_hold_by_scope ON seat_hold ({account:end}, scope_uid, open_until);
+CREATE INDEX seat_hold_by_end ON seat_hold (open_until);
 CREATE UNIQUE INDEX suppression_by_address ON suppression ({account:address}, address_key);
 CREATE UNIQUE INDEX api_key_by_hash ON api_key (hash);
 CREATE UNIQUE INDEX api_key_by_position ON api_key (position);

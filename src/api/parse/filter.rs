@@ -59,7 +59,7 @@ pub(in crate::api) fn kinds(violations: &mut Violations, field: &str, kinds: &[i
 pub(in crate::api) fn event_types(violations: &mut Violations, field: &str, names: &[String]) -> Vec<EventTypeFilter> {
     const UNKNOWN: Invalid = Invalid::new(
         FieldRule::UnknownValue,
-        "must be a known type of event, or a family: invitation.*, delivery.* or autojoin.*",
+        "must be a known type of event, or a family: invitation.*, acceptance.*, delivery.*, autojoin.* or suppression.*",
     );
     let parse = |name: &str| EventTypeFilter::from_name(name).ok_or(UNKNOWN);
     let mut chosen = Vec::new();

@@ -230,33 +230,40 @@ fn charge_people(loaded: &Loaded, command: &Command, changes: &Changes, seats: &
         return;
     }
     let Some((key, scope)) = changes.about().and_then(|about| scope_of(loaded, about)) else { return };
+    let taken = counting.and_then(|acceptance| seat(loaded, command, scope.id, acceptance));
+    let left = changes.unseated.iter().chain(&stopped);
+    let given_back = left.filter_map(|unseated| unseat(loaded, scope.id, unseated));
     let charge = seats.charges.entry(key).or_insert_with(|| Charge::of(scope));
-    let before = |acceptance: &Acceptance| loaded.seat(scope.id, &acceptance.subject).cloned();
-    // Until its expiry is told, an acceptance keeps the seat.
-    let counting = counting.map(|acceptance| (acceptance, before(acceptance)));
-    let counting =
-        counting.filter(|(acceptance, before)| !before.as_ref().is_some_and(|seat| seat.is_held_by(acceptance.id)));
-    if let Some((acceptance, before)) = counting {
-        let holder = SeatHolder { invitation: acceptance.invitation, acceptance: acceptance.id };
-        let new = || Seat {
-            id: command.seed.nth(SEAT_ID),
-            holders: vec![holder],
-            by_caller: false,
-            occupied_at: loaded.now,
-            version: 1,
-        };
-        let after = Some(before.as_ref().map_or_else(new, |seat| seat.with_holder(holder)));
-        charge.occupied += i64::from(before.is_none());
-        seats.seats.push(SeatChange { scope: scope.id, subject: acceptance.subject.clone(), before, after });
+    for change in taken.into_iter().chain(given_back) {
+        charge.occupied += i64::from(change.after.is_some()) - i64::from(change.before.is_some());
+        seats.seats.push(change);
     }
-    for Unseated { subject, holder } in changes.unseated.iter().chain(&stopped) {
-        let Some(before) = loaded.seat(scope.id, subject) else { continue };
-        if holder.is_some_and(|id| !before.is_held_by(id)) {
-            continue;
-        }
-        let after = holder.and_then(|holder| before.without_holder(holder));
-        charge.occupied -= i64::from(after.is_none());
-        let (subject, before) = (subject.clone(), Some(before.clone()));
-        seats.seats.push(SeatChange { scope: scope.id, subject, before, after });
+}
+
+/// Returns the change that seats the subject of an acceptance; `None` if it holds the seat already, as one does whose expiry is not told.
+fn seat(loaded: &Loaded, command: &Command, scope: Uuid, acceptance: &Acceptance) -> Option<SeatChange> {
+    let before = loaded.seat(scope, &acceptance.subject).cloned();
+    if before.as_ref().is_some_and(|seat| seat.is_held_by(acceptance.id)) {
+        return None;
     }
+    let holder = SeatHolder { invitation: acceptance.invitation, acceptance: acceptance.id };
+    let new = || Seat {
+        id: command.seed.nth(SEAT_ID),
+        holders: vec![holder],
+        by_caller: false,
+        occupied_at: loaded.now,
+        version: 1,
+    };
+    let after = Some(before.as_ref().map_or_else(new, |seat| seat.with_holder(holder)));
+    Some(SeatChange { scope, subject: acceptance.subject.clone(), before, after })
+}
+
+/// Returns the change by which a subject gives a seat back; `None` if the acceptance does not hold it.
+fn unseat(loaded: &Loaded, scope: Uuid, Unseated { subject, holder }: &Unseated) -> Option<SeatChange> {
+    let before = loaded.seat(scope, subject)?;
+    if holder.is_some_and(|id| !before.is_held_by(id)) {
+        return None;
+    }
+    let after = holder.and_then(|holder| before.without_holder(holder));
+    Some(SeatChange { scope, subject: subject.clone(), before: Some(before.clone()), after })
 }

@@ -13,6 +13,7 @@ use tonic_types::StatusExt as _;
 use super::idempotency::effects;
 use crate::rpc::redemption::keys;
 use crate::rpc::update;
+use crate::support::build::acceptances::{extending, releasing};
 use crate::support::build::guests::{GUEST, HOST, OTHER_HOST};
 use crate::support::build::{generals, messages};
 use crate::support::database::TestDatabase;
@@ -131,6 +132,12 @@ fn verbs(kind: &str, made: &pb::Invitation) -> Vec<Call> {
         ("InvitationService/UpdateInvitation", updated(&name, &invited, &[])),
         ("InvitationService/UpdateInvitation", updated(&name, "kim@example.org", &[1, 9])),
     ];
+    let accepted = made.acceptances.first().map(|accepted| accepted.name.clone());
+    let accepted = accepted.unwrap_or_else(|| format!("{name}/acceptances/{}", messages::COMPANY));
+    calls.push(("InvitationService/UpdateAcceptance", extending(&accepted, messages::at(2_000_000)).encode_to_vec()));
+    for mode in [pb::ReleaseMode::Undo, pb::ReleaseMode::End] {
+        calls.push(("InvitationService/ReleaseAcceptance", releasing(&accepted, mode).encode_to_vec()));
+    }
     let name = typed;
     match kind {
         "connectionInvitations" => {

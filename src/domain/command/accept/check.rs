@@ -59,7 +59,7 @@ impl CommandRules for CheckAcceptance {
                     Ok(())
                 };
                 let matched = self.accept.check(loaded, command, invitation, &mut note)?;
-                // What the accept would take decides whether there is a seat for it, so it is made as if nothing had failed.
+                // Whether there is a seat depends on all that the accept would take, so it is made as if nothing had failed.
                 let maker = Maker::new(loaded, command);
                 let mut accepted = self.accept.accepted(maker, invitation, matched, context);
                 charge((loaded, command, context), &mut accepted.changes, note)?;

@@ -1,4 +1,4 @@
-//! What a check of an accept and a dry run say, compared with the accept, over the lifecycle table of the API.
+//! Checks of accepts and their dry runs, compared with the accepts, over the lifecycle table of the API.
 
 use std::fmt::Debug;
 
@@ -17,7 +17,7 @@ use crate::domain::seat::{ScopeKey, ScopeSeats, SeatHold};
 use crate::domain::value::grantable_roles::GrantableRoles;
 use crate::domain::value::id::AcceptanceId;
 
-/// How many seats the scope has: it counts none, has some left, or is full with or without reserved ones.
+/// The seats of the scope: it counts none, has some left, or is full with or without reserved ones.
 const SEATS: [Option<(i64, bool, i64)>; 4] = [None, Some((9, true, 0)), Some((1, false, 0)), Some((2, true, 1))];
 
 /// Returns the acceptors: one with all that is required, and such that lack something.
@@ -43,7 +43,7 @@ fn there(invitation: &Invitation, earlier: Option<&Acceptance>, seats: Option<(i
     if let (Some((seats, reserve_open, held)), Some(scope)) = (seats, invitation.details.scope(&invitation.account)) {
         let id = Uuid::from_u128(0x5c);
         let hold = SeatHold::of(invitation, NOW).filter(|_| reserve_open);
-        // What others hold takes the rest, so that this invitation's own hold decides.
+        // Others hold the rest, so that this invitation's own hold decides.
         let held = held.max(hold.map_or(0, |hold| hold.uses.into()));
         let scope_seats =
             ScopeSeats { id, seats: Some(seats), reserve_open, occupied: 1, held, lapsed: 0, revision: 3 };

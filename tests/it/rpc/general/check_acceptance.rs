@@ -19,6 +19,7 @@ on_both!(
     all_blockers_are_named_at_once_with_their_remedies,
     person_without_blockers_can_accept,
     subject_who_has_accepted_has_one_blocker_at_most,
+    full_scope_is_a_blocker_beside_others,
     check_is_for_whoever_reads_the_invitation,
     malformed_check_is_refused_field_by_field,
 );
@@ -96,6 +97,39 @@ async fn subject_who_has_accepted_has_one_blocker_at_most(database: TestDatabase
     assert_eq!(reasons(&check(&service, jane()).await.unwrap()), ["GRANT_EXPIRED"]);
     release(&service, &accepted.name, pb::ReleaseMode::End).await.unwrap();
     assert_eq!(reasons(&check(&service, jane()).await.unwrap()), ["ACCEPTANCE_ENDED"]);
+    service.stop().await;
+}
+
+async fn full_scope_is_a_blocker_beside_others(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let scope = Some(pb::ScopeRef { r#type: "team".to_owned(), id: "red".to_owned() });
+    let set = pb::ScopeSettings { scope, seats: Some(1), reserve_open: Some(true), ..Default::default() };
+    let set = pb::UpdateScopeSettingsRequest { scope_settings: Some(set), ..Default::default() };
+    service.scopes().update_scope_settings(set).await.unwrap();
+    let to_jane = || generals::into("red", &[generals::email(JANE)]);
+    let made = generals::create(&service, to_jane()).await;
+    let many = pb::Invitation { invitation_type: pb::InvitationType::MultiUse.into(), ..generals::into("red", &[]) };
+    let many = generals::create(&service, many).await;
+    let ask = async |made: &pb::Invitation, subject: &str, email: &str| {
+        let access = Access::Token(made.invitation_token.clone());
+        check(&service, checking(access, generals::verified(subject, email))).await.unwrap()
+    };
+    // The seat is reserved for Jane's own invitation.
+    assert!(ask(&made, "u-1", JANE).await.acceptable);
+    let full = ask(&many, "u-1", JANE).await;
+    assert_eq!(reasons(&full), ["SCOPE_FULL"]);
+    assert_eq!(full.blockers[0].message, "0 of the 1 seats of the scope are left");
+    assert!(full.blockers[0].remedy.starts_with("raise the number with UpdateScopeSettings"), "{full:?}");
+    assert_eq!(reasons(&ask(&made, "u-2", "eve@example.org").await), ["EMAIL_NOT_ALLOWED"]);
+    let accepted = accept(&service, &made.invitation_token, "u-1", JANE).await.unwrap();
+    assert_eq!(
+        reasons(&ask(&made, "u-2", "eve@example.org").await),
+        ["INVITATION_FULFILLED", "EMAIL_NOT_ALLOWED", "SCOPE_FULL"]
+    );
+    assert!(ask(&made, "u-1", JANE).await.already_accepted);
+    assert!(ask(&many, "u-1", JANE).await.acceptable, "she has a seat");
+    release(&service, &accepted.name, pb::ReleaseMode::Undo).await.unwrap();
+    assert!(ask(&made, "u-1", JANE).await.acceptable);
     service.stop().await;
 }
 

@@ -169,6 +169,18 @@ async fn ended_member_is_kept_out_by_every_link(database: TestDatabase) {
     let undone = accept(&service, &made.invitation_token, "u-3", "").await.unwrap();
     release(&service, &undone.name, Undo).await.unwrap();
     refused(release(&service, &undone.name, End).await, Code::FailedPrecondition, "ACCEPTANCE_RELEASED");
+
+    // What the accept has closed stays closed, so the person's other links let nobody in either.
+    let [one, other] = [(); 2].map(|()| generals::into_team(&[generals::email("kim@example.org")]));
+    let (one, other) = (generals::create(&service, one).await, generals::create(&service, other).await);
+    let accepted = accept(&service, &one.invitation_token, "u-4", "kim@example.org").await.unwrap();
+    release(&service, &accepted.name, End).await.unwrap();
+    for (made, reason) in [(&one, "ACCEPTANCE_ENDED"), (&other, "INVITATION_FULFILLED")] {
+        for token in [made.invitation_token.clone(), messages::mailed_token(&made.uid, 1)] {
+            let late = accept(&service, &token, "u-4", "kim@example.org").await;
+            refused(late, Code::FailedPrecondition, reason);
+        }
+    }
     service.stop().await;
 }
 
@@ -217,10 +229,13 @@ async fn acceptances_are_listed_by_subject_and_state(database: TestDatabase) {
         ("", &[State::Ended], &[3]),
         ("", &[State::Active, State::Ended], &[2, 3, 4]),
     ] {
-        let found = list(&service, &made.name, subject, states).await;
-        let found: Vec<_> = found.into_iter().map(|found| found.name).collect();
         let wanted: Vec<_> = wanted.iter().map(|at: &usize| names[*at].clone()).collect();
-        assert_eq!(found, wanted, "{subject} {states:?}");
+        for parent in [&made.name, "invitations/-"] {
+            let found = list(&service, parent, subject, states).await;
+            assert!(found.iter().all(|found| !found.etag.is_empty()));
+            let found: Vec<_> = found.into_iter().map(|found| found.name).collect();
+            assert_eq!(found, wanted, "{parent} {subject} {states:?}");
+        }
     }
     let shown = messages::get(&service, &made.name).await;
     assert_eq!(shown.use_count, 3);

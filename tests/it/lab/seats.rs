@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use invitation_service::domain::group::loaded::Loaded;
 use invitation_service::domain::invitation::acceptance::{Acceptance, Subject};
+use invitation_service::domain::kind::{Scope, company_scope};
 use invitation_service::domain::seat::{HOLD_GRACE, ScopeKey, ScopeSeats, Seat, SeatHold, SeatSave};
 use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
@@ -18,6 +19,7 @@ use super::model::Model;
 use super::rows::{at, id, maybe, text};
 use super::turns::without_fault;
 use super::world::World;
+use crate::support::build::commands::COMPANY;
 
 /// The scopes that count their seats.
 #[derive(Clone, Debug, Default)]
@@ -141,10 +143,12 @@ impl Model {
 }
 
 impl World {
-    /// One scope of each account counts its seats from the beginning.
+    /// Two scopes of each account count their seats from the beginning: a team, and the company of the links.
     pub(super) async fn begin_to_seat(&mut self) {
-        for account in accounts() {
-            let key = ScopeKey { account, scope_type: "team".to_owned(), scope_id: "t1".to_owned() };
+        let scopes = [Scope::new("team", "t1"), company_scope(COMPANY)];
+        let keys =
+            accounts().into_iter().flat_map(|account| scopes.clone().map(|scope| ScopeKey::new(&account, &scope)));
+        for key in keys.collect::<Vec<_>>() {
             let update = ScopeUpdate { seats: Some(Some(4)), reserve_open: Some(self.random.chance(50)) };
             let new_id = Uuid::from_bytes(self.random.bytes());
             let set = self.store().update_scope(&key, update, (None, new_id), &WriteOnce::default()).await.unwrap();

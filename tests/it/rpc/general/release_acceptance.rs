@@ -170,7 +170,7 @@ async fn ended_member_is_kept_out_by_every_link(database: TestDatabase) {
     release(&service, &undone.name, Undo).await.unwrap();
     refused(release(&service, &undone.name, End).await, Code::FailedPrecondition, "ACCEPTANCE_RELEASED");
 
-    // What the accept has closed stays closed, so the person's other links let nobody in either.
+    // Invitations that the accept has closed stay closed, so the person's other links let nobody in either.
     let [one, other] = [(); 2].map(|()| generals::into_team(&[generals::email("kim@example.org")]));
     let (one, other) = (generals::create(&service, one).await, generals::create(&service, other).await);
     let accepted = accept(&service, &one.invitation_token, "u-4", "kim@example.org").await.unwrap();

@@ -1,7 +1,6 @@
 //! The lists over all invitations of an account.
 
 use invitation_service::domain::delivery::DeliveryState;
-use invitation_service::domain::invitation::acceptance::AcceptanceState;
 use invitation_service::domain::value::time::Timestamp;
 use invitation_service::store::{
     AcceptanceFilter, AccountAcceptances, AccountDeliveries, AccountEvents, AccountPage, AccountRecipients, TimeRange,
@@ -28,11 +27,8 @@ pub(super) async fn lists(desk: &mut Desk) {
         reads.list_account_deliveries(&reach(), &query).await.unwrap();
         desk.check("list messages that nobody got").await;
         let filter = AcceptanceFilter { accepted: span, ..AcceptanceFilter::default() };
-        let query = AccountAcceptances { filter: filter.clone(), page: page.clone() };
+        let query = AccountAcceptances { filter, page: page.clone() };
         assert!(!reads.list_account_acceptances(&reach(), &query).await.unwrap().rows.is_empty());
-        let states = vec![AcceptanceState::Active, AcceptanceState::Ended];
-        let query = AccountAcceptances { filter: AcceptanceFilter { states, ..filter }, page: page.clone() };
-        reads.list_account_acceptances(&reach(), &query).await.unwrap();
         desk.check("list acceptances of an account").await;
         let query = AccountRecipients { created: span, page: page.clone(), ..Default::default() };
         assert!(!reads.list_account_recipients(&reach(), &query).await.unwrap().rows.is_empty());

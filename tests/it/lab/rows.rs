@@ -15,7 +15,7 @@ use super::webhooks::Posted;
 /// The lines of each table.
 pub(super) type Rows = BTreeMap<&'static str, BTreeSet<String>>;
 
-/// Tables with their columns; a column's first character is its type: text, number, id, JSON.
+/// Tables with their columns; a column's first character is its type: text, number, id, boolean, JSON.
 const TABLES: [(&str, &str); 18] = [
     (
         "invitation",
@@ -52,7 +52,7 @@ const TABLES: [(&str, &str); 18] = [
         "scope_settings",
         "t:account_id i:id t:scope_type t:scope_id n:seats n:occupied n:held n:lapsed n:revision",
     ),
-    ("seat", "t:account_id i:scope_uid t:subject i:id n:occupied_at j:holders"),
+    ("seat", "t:account_id i:scope_uid t:subject i:id b:by_caller n:occupied_at j:holders"),
     ("seat_hold", "t:account_id i:invitation_id n:open_until i:scope_uid n:uses"),
     ("webhook_endpoint", "t:account_id i:id n:since_position n:failing_since n:disabled_at n:revision"),
     (
@@ -91,6 +91,7 @@ fn select(backend: DbBackend, table: &str, columns: &str) -> String {
             ("j", _) => json = format!("CAST({name} AS text)"),
             ("i", DbBackend::Sqlite) => cells.push(format!("coalesce(lower(nullif(hex({name}), '')), '-')")),
             ("i", _) => cells.push(format!("coalesce(replace(CAST({name} AS text), '-', ''), '-')")),
+            ("b", _) => cells.push(format!("CASE WHEN {name} THEN '1' ELSE '0' END")),
             _ => cells.push(format!("coalesce(CAST({name} AS text), '-')")),
         }
     }

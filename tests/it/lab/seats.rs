@@ -82,7 +82,10 @@ impl Seating {
             let holders = holders.map(|holder| Value::from(format!("{}/{}", holder.invitation.0, holder.acceptance.0)));
             let holders = Value::from_iter(holders).to_string();
             let names = [text(account.as_str()), id(*scope), text(&subject.0), id(seat.id)];
-            add("seat", &[&names[..], &[at(Some(seat.occupied_at)), Some(holders)]].concat());
+            add(
+                "seat",
+                &[&names[..], &[text(u8::from(seat.by_caller)), at(Some(seat.occupied_at)), Some(holders)]].concat(),
+            );
         }
         for ((account, invitation, until), (scope, uses)) in &self.holds {
             let until = at(Some(*until));

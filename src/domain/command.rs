@@ -49,6 +49,7 @@ pub use decline::{DeclineInvitation, is_declinable};
 pub use delete::DeleteInvitation;
 pub use erase_recipient::EraseRecipient;
 pub use expire::ExpireInvitation;
+pub(super) use expire::tell_of_opened;
 pub use reassign::ReassignInvitation;
 pub use record_created_connection::RecordCreatedConnection;
 pub use record_engagement::RecordEngagement;

@@ -10,7 +10,7 @@ pub(in crate::domain) mod tests;
 
 use uuid::Uuid;
 
-use super::command::{Command, GIVING_FIELDS, RequestKey};
+use super::command::{Command, GIVING_FIELDS, RequestKey, tell_of_opened};
 use super::delivery::reminder::{Planned, Schedules};
 use super::delivery::{Delivery, NewDelivery, Purpose};
 use super::erasure::Erasure;
@@ -158,6 +158,7 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
         return Ok(Decided { changes: Changes::default(), affected });
     }
     let mut decided = command.rules().decide(loaded, command, context)?;
+    tell_of_opened(loaded, command, &mut decided.changes);
     charge((loaded, command, context), &mut decided.changes, Err)?;
     let changed = !decided.changes.events.is_empty();
     decided.changes.requests.extend(remember(loaded, command, &decided.affected, changed));

@@ -10,7 +10,7 @@ use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::payload::ExpiredPayload;
-use crate::domain::invitation::event::{EventType, Payload};
+use crate::domain::invitation::event::{EventType, NewEvent, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
 use crate::domain::value::id::{IdSeed, InvitationId};
@@ -45,13 +45,35 @@ impl CommandRules for ExpireInvitation {
         let expired = invitation.state_at(loaded.now) == State::Expired;
         let untold = invitation.facts.expire_at.filter(|at| expired && invitation.expiry_told_at != Some(*at));
         let Some(expire_at) = untold else { return Ok(Decided::unchanged(invitation.id)) };
-        let payload = Payload::Expired(ExpiredPayload { expire_at });
-        let mut event = Maker::new(loaded, command).event(invitation, EventType::Expired, payload);
-        event.id = event_id(invitation.id, expire_at);
+        let event = event(&mut Maker::new(loaded, command), invitation, expire_at);
         let told = Invitation { expiry_told_at: Some(expire_at), ..Invitation::clone(invitation) };
         let invitations = vec![Change::Update { invitation: told, unexpired: false }];
         Ok(Decided::changed(invitation.id, Changes { invitations, events: vec![event], ..Changes::default() }))
     }
+}
+
+/// Records the expiry of the invitations that a command opens again although their moment has passed: the walk along these moments may
+/// have passed it too, while they were closed.
+pub(in crate::domain) fn tell_of_opened(loaded: &Loaded, command: &Command, changes: &mut Changes) {
+    for change in &mut changes.invitations {
+        let Change::Update { invitation, .. } = change else { continue };
+        let is_told = invitation.expiry_told_at == invitation.facts.expire_at;
+        if is_told || invitation.state_at(loaded.now) != State::Expired {
+            continue;
+        }
+        let before = loaded.invitation(command.account(), invitation.id);
+        if before.is_ok_and(|before| before.state_at(loaded.now) != State::Expired)
+            && let Some(expire_at) = invitation.facts.expire_at
+        {
+            changes.events.push(event(&mut Maker::beside(loaded, command), invitation, expire_at));
+            invitation.expiry_told_at = Some(expire_at);
+        }
+    }
+}
+
+fn event(maker: &mut Maker<'_>, invitation: &Invitation, expire_at: Timestamp) -> NewEvent {
+    let payload = Payload::Expired(ExpiredPayload { expire_at });
+    NewEvent { id: event_id(invitation.id, expire_at), ..maker.event(invitation, EventType::Expired, payload) }
 }
 
 /// The revision stays, so it does not keep two processes from recording the same expiry at the same moment; the id of

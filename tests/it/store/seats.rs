@@ -47,7 +47,7 @@ on_both!(
 /// One store on SQLite, two replicas with several lanes each on PostgreSQL.
 async fn replicas(database: &TestDatabase) -> (Vec<Store>, Clock) {
     let clock = Clock::manual(NEW_YEAR);
-    let options = ExecutorOptions { lanes: 3, ..options(Group::run) };
+    let options = ExecutorOptions { lanes: 8, ..options(Group::run) };
     let mut stores = vec![store_with(database, &clock, &options).await];
     if database.url().starts_with("postgres") {
         stores.push(store_with(database, &clock, &options).await);
@@ -148,16 +148,16 @@ async fn same_person_many_times_at_once_has_one_seat(database: TestDatabase) {
     let (stores, _) = replicas(&database).await;
     set(&stores[0], &company(), Some(2), false).await;
     let mut invitations = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..100 {
         invitations.push(created(&stores[0], link()).await);
     }
     let accepts: Vec<_> = invitations.iter().map(|made| command(accept(made, "ann"))).collect();
     let answers = deal(&stores, accepts).await;
-    assert_eq!(fitted(&answers), 20, "one person needs one seat");
+    assert_eq!(fitted(&answers), 100, "one person needs one seat");
     assert_eq!(check_counts(&stores[0], &company()).await.occupied, 1);
     let query = SeatQuery { limit: 10, ..SeatQuery::default() };
     let seats = stores[0].primary().list_seats(&company(), &query).await.unwrap();
-    assert_eq!(seats[0].1.holders.len(), 20, "all acceptances hold the seat");
+    assert_eq!(seats[0].1.holders.len(), 100, "all acceptances hold the seat");
 }
 
 async fn open_invitations_never_promise_more_than_there_is(database: TestDatabase) {

@@ -134,7 +134,6 @@ impl ReleaseAcceptance {
             let mut opened = maker.touched(closed);
             opened.facts.accepted_elsewhere_at = None;
             let slots = place_of(loaded, &mut room, &opened)?;
-            tell_expiry(&mut opened, loaded.now);
             Some((opened, slots))
         });
         opened.collect()
@@ -169,20 +168,10 @@ fn open_again(
         return Vec::new();
     }
     let slots = place_of(loaded, room, invitation);
-    if slots.is_some() {
-        tell_expiry(invitation, loaded.now);
-    } else {
+    if slots.is_none() {
         invitation.facts.accepted_elsewhere_at = Some(loaded.now);
     }
     slots.unwrap_or_default()
-}
-
-/// Notes that the event of the command tells that an invitation has expired, if that was while it was closed: whoever walks along the
-/// moments of expiry has passed this one.
-fn tell_expiry(opened: &mut Invitation, now: Timestamp) {
-    if opened.state_at(now) == State::Expired {
-        opened.expiry_told_at = opened.facts.expire_at;
-    }
 }
 
 /// Returns the slots that an invitation needs to be open again; `None` if another one has them or the seats that it promises, or nobody

@@ -12,7 +12,7 @@ use crate::domain::fixtures::{
     updating,
 };
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::event::EventType::{Fulfilled, Updated};
+use crate::domain::invitation::event::EventType::{Expired, Fulfilled, Updated};
 use crate::domain::invitation::event::Payload;
 use crate::domain::invitation::event::payload::UpdatedPayload;
 use crate::domain::invitation::recipient::Address;
@@ -94,6 +94,12 @@ fn only_uses_that_were_used_up_come_back() {
     late.facts.expire_at = Some(NOW);
     let changes = run(&late, max_uses(&late, Some(2))).unwrap().changes;
     assert_eq!(after(&changes).unwrap().state_at(NOW), State::Expired, "its time is over all the same");
+    assert_eq!(after(&changes).unwrap().expiry_told_at, Some(NOW), "nobody walks along this moment again");
+    let told: Vec<_> = changes.events.iter().map(|event| event.event_type).collect();
+    assert_eq!(told, [Updated, Expired]);
+    late.expiry_told_at = Some(NOW);
+    let changes = run(&late, max_uses(&late, Some(2))).unwrap().changes;
+    assert_eq!(changes.events.len(), 1, "it was told before it was used up");
 }
 
 /// Fields that an acceptor is offered, and those that only their caller reads.

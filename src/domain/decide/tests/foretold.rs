@@ -56,7 +56,8 @@ fn there(invitation: &Invitation, earlier: Option<&Acceptance>, seats: Option<(i
 /// Runs a command that comes alone, for good or dry.
 fn run(there: &Loaded, command: &Command, mode: BatchMode) -> Result<Executed, Refusal> {
     let mut group = Group::new(there.clone());
-    let mut results = group.run_batch(&[command.clone()], mode, |group, command| group.run(command, &CONTEXT));
+    let mut results =
+        group.run_batch(std::slice::from_ref(command), mode, |group, command| group.run(command, &CONTEXT));
     assert!(mode != BatchMode::DryRun || group.save().is_empty(), "a dry run saves nothing");
     results.remove(0)
 }

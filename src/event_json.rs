@@ -55,6 +55,7 @@ mod tests {
             recipient: Some(3),
             guest_organization_id: None,
             connection_id: None,
+            grant_expire_at: None,
         };
         let event = StoredEvent {
             id: Uuid::from_u128(1),

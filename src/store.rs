@@ -44,8 +44,8 @@ pub use queue::ClaimLimit;
 pub use queue::backlog::{FollowerLag, QueueBacklog};
 pub(crate) use queue::last_served;
 pub use queue::outbox::{ClaimedDelivery, DeliveryQuery, RedeliveryQuery, Topicality};
-pub use read::acceptances::AcceptanceQuery;
 use read::acceptances::HostedAcceptance;
+pub use read::acceptances::{AcceptanceFilter, AcceptanceQuery};
 pub use read::account::{
     AccountAcceptances, AccountDeliveries, AccountEvents, AccountPage, AccountRecipients, AccountRows, ListedDelivery,
 };

@@ -151,7 +151,8 @@ fn accept(id: &str) -> String {
             AND revoked_at IS NULL AND declined_at IS NULL AND (expire_at IS NULL OR expire_at > {MICROS})
             AND (max_uses IS NULL OR use_count < max_uses) RETURNING account_id, id),
         a AS (INSERT INTO acceptance (account_id, invitation_id, id, subject, recipient, created_connection_id, accepted_at,
-            details) SELECT account_id, id, {ID}, 'subject-' || :r || '-' || {MICROS}, NULL, NULL, {MICROS}, '{{}}' FROM used),
+            details, undone_id) SELECT account_id, id, {ID}, 'subject-' || :r || '-' || {MICROS}, NULL, NULL, {MICROS}, '{{}}',
+            '00000000-0000-0000-0000-000000000000'::uuid FROM used),
         counted AS (INSERT INTO engagement (account_id, invitation_id, views, clicks, unfurls, last_sequence)
             SELECT account_id, id, 0, 0, 0, 2 FROM used ON CONFLICT (account_id, invitation_id)
             DO UPDATE SET last_sequence = engagement.last_sequence + 1 RETURNING account_id, invitation_id, last_sequence)

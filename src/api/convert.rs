@@ -9,13 +9,19 @@ use std::sync::LazyLock;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::{Kind, PerKind};
-use crate::domain::value::time::Timestamp;
+use crate::domain::value::time::{Timestamp, Ttl};
 use crate::pb;
 
 /// Converts a moment.
 pub(crate) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     let nanos = i32::try_from(at.micros().rem_euclid(1_000_000) * 1_000).unwrap_or_default();
     prost_types::Timestamp { seconds: at.micros().div_euclid(1_000_000), nanos }
+}
+
+/// Converts a time to live.
+pub(crate) fn duration(ttl: Ttl) -> prost_types::Duration {
+    let nanos = i32::try_from(ttl.micros() % 1_000_000 * 1_000).unwrap_or_default();
+    prost_types::Duration { seconds: ttl.micros() / 1_000_000, nanos }
 }
 
 /// Converts a state.

@@ -4,6 +4,7 @@ pub(super) mod accept_invitations;
 pub(super) mod acceptances;
 pub(super) mod batch_create;
 pub(super) mod batch_get_invitations;
+pub(super) mod check_acceptance;
 pub(super) mod convert;
 pub(super) mod convert_invitation;
 pub(super) mod decline_invitations;
@@ -37,9 +38,10 @@ use crate::pb;
 use crate::pb::invitation_service_server::InvitationService;
 use crate::store::{Cursor, InvitationQuery, Page, Read};
 use accept_invitations::accept_invitations;
-use acceptances::{get_acceptance, list_acceptances};
+use acceptances::{get_acceptance, list_acceptances, release_acceptance, update_acceptance};
 use batch_create::batch_create;
 use batch_get_invitations::batch_get_invitations;
+use check_acceptance::check_acceptance;
 use decline_invitations::decline_invitations;
 use parse::to_create;
 use recipients::{get_recipient, list_recipients};
@@ -105,6 +107,30 @@ impl InvitationService for Invitations {
     ) -> Result<Response<pb::ListAcceptancesResponse>, Status> {
         let (call, message, violations) = Call::of(request)?;
         list_acceptances(&self.0, &call, &message, violations).await.map(Response::new)
+    }
+
+    async fn release_acceptance(
+        &self,
+        request: Request<pb::ReleaseAcceptanceRequest>,
+    ) -> Result<Response<pb::Acceptance>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        release_acceptance(&self.0, &call, &message, violations).await.map(Response::new)
+    }
+
+    async fn update_acceptance(
+        &self,
+        request: Request<pb::UpdateAcceptanceRequest>,
+    ) -> Result<Response<pb::Acceptance>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        update_acceptance(&self.0, &call, &message, violations).await.map(Response::new)
+    }
+
+    async fn check_acceptance(
+        &self,
+        request: Request<pb::CheckAcceptanceRequest>,
+    ) -> Result<Response<pb::CheckAcceptanceResponse>, Status> {
+        let (call, message, violations) = Call::of(request)?;
+        check_acceptance(&self.0, &call, &message, violations).await.map(Response::new)
     }
 
     async fn get_recipient(

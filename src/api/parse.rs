@@ -31,6 +31,19 @@ const MAX_ROLES: usize = 50;
 
 /// Parses a time to live; an absent one is `None`.
 pub(crate) fn ttl(violations: &mut Violations, field: &str, ttl: Option<prost_types::Duration>) -> Option<Ttl> {
+    time_to_live(violations, (field, ttl), Ttl::parse)
+}
+
+/// Parses the time for which an acceptance counts; an absent one is `None`.
+pub(crate) fn grant_ttl(violations: &mut Violations, field: &str, ttl: Option<prost_types::Duration>) -> Option<Ttl> {
+    time_to_live(violations, (field, ttl), Ttl::parse_grant)
+}
+
+fn time_to_live(
+    violations: &mut Violations,
+    (field, ttl): (&str, Option<prost_types::Duration>),
+    rule: impl Fn(Duration) -> Result<Ttl, Invalid>,
+) -> Option<Ttl> {
     // The conversion of prost-types is not used, since it takes fields that the well-known type forbids and panics at
     // some others.
     let span = |ttl: prost_types::Duration| {
@@ -38,7 +51,7 @@ pub(crate) fn ttl(violations: &mut Violations, field: &str, ttl: Option<prost_ty
         Some(Duration::new(u64::try_from(ttl.seconds).ok()?, nanos))
     };
     let parse =
-        |ttl| span(ttl).ok_or(Invalid::new(FieldRule::OutOfRange, "must be a positive duration")).and_then(Ttl::parse);
+        |ttl| span(ttl).ok_or(Invalid::new(FieldRule::OutOfRange, "must be a positive duration")).and_then(&rule);
     violations.take(field, parse(ttl?))
 }
 

@@ -252,6 +252,9 @@ requests! {
         BatchGetInvitations(BatchGetInvitationsRequest) InvitationsRead, Caller;
         GetAcceptance(GetAcceptanceRequest) InvitationsRead, Caller;
         ListAcceptances(ListAcceptancesRequest) InvitationsRead, Caller [paged];
+        ReleaseAcceptance(ReleaseAcceptanceRequest) AcceptancesWrite, Caller [write];
+        UpdateAcceptance(UpdateAcceptanceRequest) AcceptancesWrite, Caller [write];
+        CheckAcceptance(CheckAcceptanceRequest) InvitationsRead, LinkOrName;
         GetRecipient(GetRecipientRequest) InvitationsRead, Caller;
         ListRecipients(ListRecipientsRequest) InvitationsRead, Caller [paged];
         ListOpenInvitations(ListOpenInvitationsRequest) (InvitationsRedeem or self as Recipient), Caller [paged];

@@ -93,6 +93,9 @@ pub enum Permission {
     /// Accept and decline by name for a person who is not among those invited.
     #[strum(serialize = "invitations.accept")]
     InvitationsAccept,
+    /// Undo acceptances, end them, and change for how long they count.
+    #[strum(serialize = "acceptances.write")]
+    AcceptancesWrite,
     /// Read the audit trail.
     #[strum(serialize = "events.read")]
     EventsRead,

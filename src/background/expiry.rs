@@ -1,7 +1,8 @@
-//! Records that invitations have expired. Their state needs no record; those who follow events do.
+//! Records that invitations have expired, and that the time of acceptances is over. Their state needs no record; those who follow
+//! events do.
 //!
-//! Walks along the moments of expiry and runs a command for each invitation, like any other, so that the event is there exactly
-//! once for each moment: see `domain::command::expire`.
+//! Walks along the moments of expiry and runs a command for each invitation and acceptance, like any other, so that the event is there
+//! exactly once for each moment: see `domain::command::expire` and `domain::command::acceptance::expire`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::periodic_task::{PeriodicTask, TickResult};
-use crate::domain::command::{Action, Command, ExpireInvitation};
+use crate::domain::command::{Action, Command, ExpireGrant, ExpireInvitation};
 use crate::domain::reach::Reach;
 use crate::domain::value::grantable_roles::GrantableRoles;
-use crate::domain::value::id::{IdSeed, InvitationId};
+use crate::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::entropy::Entropy;
@@ -34,7 +35,7 @@ const RETRY_FOR: i64 = 86_400_000_000;
 /// The first and the longest wait before it is tried again, in microseconds.
 const RETRY_WAIT: (i64, i64) = (10_000_000, 3_600_000_000);
 
-/// An invitation whose expiry could not be recorded.
+/// An expiry that could not be recorded.
 #[derive(Clone, Copy, Debug)]
 struct SetAside {
     tries: u32,
@@ -145,13 +146,20 @@ impl ExpiryWalk {
 
 /// Returns the command that records an expiry; `None` for an account that no command can have.
 fn expire(place: &ExpiryPlace) -> Option<Command> {
+    let id = InvitationId(place.id);
+    let (seed, action) = if place.acceptance.is_nil() {
+        (place.id, Action::Expire(ExpireInvitation { id }))
+    } else {
+        let grant = ExpireGrant { invitation: id, id: AcceptanceId(place.acceptance) };
+        (place.acceptance, Action::ExpireGrant(grant))
+    };
     Some(Command {
         reach: Reach::of_account(AccountId::parse(&place.account_id).ok()?),
         actor: ACTOR.to_owned(),
         grantable_roles: GrantableRoles::default(),
         request: None,
-        seed: IdSeed::new(Timestamp::from_micros(place.expire_at), *place.id.as_bytes()),
-        action: Action::Expire(ExpireInvitation { id: InvitationId(place.id) }),
+        seed: IdSeed::new(Timestamp::from_micros(place.expire_at), *seed.as_bytes()),
+        action,
     })
 }
 

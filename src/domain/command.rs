@@ -1,6 +1,7 @@
 //! The commands: everything that changes an invitation, with the rows that each needs for its decision.
 
 mod accept;
+mod acceptance;
 mod create;
 mod decline;
 mod delete;
@@ -32,6 +33,7 @@ use super::value::time::Timestamp;
 use crate::domain::decide::{Context, Decided};
 use crate::domain::group::loaded::{Loaded, Rivals};
 use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::recipient::NewRecipient;
 use crate::domain::reach::Reach;
 use crate::domain::value::grantable_roles::GrantableRoles;
@@ -39,7 +41,9 @@ use crate::domain::value::grantable_roles::GrantableRoles;
 pub use super::decide::request::{REMEMBERED_FOR, Request, RequestKey};
 pub use super::group::read_set::{OpenSearch, ReadSet};
 pub use super::kind::lifetime::{Expiry, ExpiryTime};
-pub use accept::AcceptInvitation;
+pub use accept::{AcceptInvitation, check::CheckAcceptance};
+pub use acceptance::AcceptanceTarget;
+pub use acceptance::{expire::ExpireGrant, release::ReleaseAcceptance, update::UpdateAcceptance};
 pub use create::{CreateInvitation, CreateOutcome, OnConflict};
 pub use decline::{DeclineInvitation, is_declinable};
 pub use delete::DeleteInvitation;
@@ -82,6 +86,8 @@ pub enum Action {
     Create(Box<CreateInvitation>),
     /// Accepts an invitation.
     Accept(Box<AcceptInvitation>),
+    /// Decides what would keep a subject from accepting.
+    CheckAcceptance(Box<CheckAcceptance>),
     /// Declines an invitation.
     Decline(DeclineInvitation),
     /// Revokes an invitation.
@@ -110,6 +116,12 @@ pub enum Action {
     Expire(ExpireInvitation),
     /// Erases a person's data from an invitation.
     EraseRecipient(EraseRecipient),
+    /// Undoes an acceptance, or ends it.
+    ReleaseAcceptance(ReleaseAcceptance),
+    /// Changes the time for which an acceptance counts.
+    UpdateAcceptance(UpdateAcceptance),
+    /// Records that this time is over.
+    ExpireGrant(ExpireGrant),
 }
 
 impl Action {
@@ -117,6 +129,7 @@ impl Action {
     pub fn recipient(&self) -> u16 {
         match self {
             Self::Accept(accept) => accept.access.recipient(),
+            Self::CheckAcceptance(check) => check.accept.access.recipient(),
             Self::Decline(decline) => decline.access.recipient(),
             Self::Create(_)
             | Self::Revoke(_)
@@ -131,7 +144,10 @@ impl Action {
             | Self::SettleDelivery(_)
             | Self::ReportDelivery(_)
             | Self::Expire(_)
-            | Self::EraseRecipient(_) => 0,
+            | Self::EraseRecipient(_)
+            | Self::ReleaseAcceptance(_)
+            | Self::UpdateAcceptance(_)
+            | Self::ExpireGrant(_) => 0,
         }
     }
 }
@@ -206,6 +222,7 @@ impl Command {
         match &self.action {
             Action::Create(create) => create.as_ref(),
             Action::Accept(accept) => accept.as_ref(),
+            Action::CheckAcceptance(check) => check.as_ref(),
             Action::Decline(decline) => decline,
             Action::Revoke(revoke) => revoke,
             Action::Resend(resend) => resend,
@@ -220,6 +237,9 @@ impl Command {
             Action::ReportDelivery(report) => report,
             Action::Expire(expire) => expire,
             Action::EraseRecipient(erase) => erase,
+            Action::ReleaseAcceptance(release) => release,
+            Action::UpdateAcceptance(update) => update,
+            Action::ExpireGrant(expire) => expire,
         }
     }
 
@@ -237,6 +257,7 @@ impl Command {
             Action::Accept(accept) => accept.is_by(person),
             Action::Decline(decline) => decline.addresses.iter().all(|address| person.has(address)),
             Action::Create(_)
+            | Action::CheckAcceptance(_)
             | Action::Revoke(_)
             | Action::Resend(_)
             | Action::RecordEngagement(_)
@@ -249,6 +270,9 @@ impl Command {
             | Action::SettleDelivery(_)
             | Action::ReportDelivery(_)
             | Action::EraseRecipient(_)
+            | Action::ReleaseAcceptance(_)
+            | Action::UpdateAcceptance(_)
+            | Action::ExpireGrant(_)
             | Action::Expire(_) => false,
         }
     }
@@ -318,8 +342,8 @@ pub(in crate::domain) trait CommandRules {
         false
     }
 
-    /// Returns whether it may end acceptances of the invitation that it is about, so that their subjects give their seats back.
-    fn may_end_acceptances(&self) -> bool {
+    /// Returns whether acceptances of the invitation that it is about may give their seats back by it, or need them again.
+    fn may_move_seats(&self) -> bool {
         false
     }
 
@@ -331,6 +355,26 @@ pub(in crate::domain) trait CommandRules {
     /// Returns those of the invitations found by its search that its decision needs.
     fn found_to_read(&self, _loaded: &Loaded, _rivals: &Rivals) -> Vec<InvitationId> {
         Vec::new()
+    }
+
+    /// Returns those invitations beside its own that it may open again, each with the slots that it needs.
+    fn to_reopen(&self, _loaded: &Loaded) -> Vec<InvitationId> {
+        Vec::new()
+    }
+
+    /// Returns whether no limit may keep it from what it opens again.
+    fn never_fails(&self) -> bool {
+        false
+    }
+
+    /// Returns the refusal if its caller does not reach what it is about.
+    fn not_found(&self) -> Refusal {
+        Refusal::InvitationNotFound
+    }
+
+    /// Returns the refusal of a retry whose first call has made an acceptance.
+    fn check_replay(&self, _made: &Acceptance, _now: Timestamp) -> Result<(), Refusal> {
+        Ok(())
     }
 
     /// Returns the outcome, if the command creates an invitation where there is none; the answer was created or not.

@@ -141,8 +141,12 @@ pub struct DomainChange {
 pub enum AcceptanceChange {
     /// The acceptance is new.
     Create(Acceptance),
-    /// The acceptance is as it was loaded, except for the changes of the command.
+    /// The acceptance is as it was loaded, except for the changes of the command, and counts as it did.
     Update(Acceptance),
+    /// The acceptance is as it was loaded, except that it counts no longer: whatever it holds goes back.
+    Stop(Acceptance),
+    /// The acceptance is as it was loaded, except that it counts again: it needs what it held.
+    Resume(Acceptance),
 }
 
 /// Decides one command: replays a remembered request, or decides anew and remembers the request.
@@ -154,13 +158,23 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
         return Ok(Decided { changes: Changes::default(), affected });
     }
     let mut decided = command.rules().decide(loaded, command, context)?;
-    check_roles(&command.grantable_roles, &decided.changes)?;
     tell_of_opened(loaded, command, &mut decided.changes);
-    context.quotas.charge(loaded, command, &mut decided.changes)?;
-    seat::charge(loaded, command, &mut decided.changes)?;
+    charge((loaded, command, context), &mut decided.changes, Err)?;
     let changed = !decided.changes.events.is_empty();
     decided.changes.requests.extend(remember(loaded, command, &decided.affected, changed));
     Ok(decided)
+}
+
+/// Checks what a decision gives and what it takes of quotas and seats, and adds that to its changes. `refuse` is called with what fails,
+/// one after the other, and says whether the checks end with it.
+pub(super) fn charge(
+    (loaded, command, context): (&Loaded, &Command, &Context),
+    changes: &mut Changes,
+    mut refuse: impl FnMut(Refusal) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    check_roles(&command.grantable_roles, changes).or_else(&mut refuse)?;
+    context.quotas.charge(loaded, command, changes).or_else(&mut refuse)?;
+    seat::charge(loaded, command, changes).or_else(refuse)
 }
 
 /// Refuses to give a role that the caller may not give, by a new invitation, by sending one again, by an update that gives more, or
@@ -178,7 +192,7 @@ fn check_roles(grantable: &GrantableRoles, changes: &Changes) -> Result<(), Refu
     });
     let accepted = changes.acceptance.as_ref().and_then(|change| match change {
         AcceptanceChange::Create(acceptance) => Some(acceptance.roles.as_slice()),
-        AcceptanceChange::Update(_) => None,
+        AcceptanceChange::Update(_) | AcceptanceChange::Stop(_) | AcceptanceChange::Resume(_) => None,
     });
     let given = invitation.map(|invitation| invitation.details.roles()).into_iter().chain(accepted);
     match given.into_iter().find_map(|roles| grantable.excess(roles)) {

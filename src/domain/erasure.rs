@@ -98,6 +98,14 @@ impl ErasedRows {
                     accepted.subject = erased_subject(accepted.acceptance).0;
                 }
             }
+            Payload::Acceptance(changed) => {
+                let is_person = self.acceptances.contains(&changed.acceptance);
+                is_mine |= is_person || is_recipient(changed.recipient);
+                if is_person {
+                    changed.subject = erased_subject(changed.acceptance).0;
+                }
+                changed.reason = changed.reason.take().filter(|_| !is_mine);
+            }
             Payload::Declined(declined) => {
                 is_mine |= is_recipient(declined.recipient);
                 declined.reason = declined.reason.take().filter(|_| !is_mine);
@@ -113,6 +121,7 @@ impl ErasedRows {
             Payload::Suppression(suppression) => is_mine |= is_recipient(suppression.recipient),
             Payload::Created(_)
             | Payload::AcceptedElsewhere(_)
+            | Payload::Reopened(_)
             | Payload::Revoked(_)
             | Payload::Resent(_)
             | Payload::Archived(_)
@@ -212,6 +221,12 @@ pub fn is_for_nobody_else(invitation: &Invitation, recipients: &BTreeSet<u16>) -
         && invitation.recipients.iter().all(is_theirs)
 }
 
+/// Returns whether an invitation was meant for people of whom nobody is left: whoever it opened for would be somebody else.
+pub(in crate::domain) fn is_for_nobody(invitation: &Invitation) -> bool {
+    let is_for_one = !matches!(invitation.details.usage(), Some(Usage::MultiUse | Usage::Autojoin));
+    is_for_one && !invitation.recipients.is_empty() && invitation.recipients.iter().all(Recipient::is_erased)
+}
+
 /// Returns whether an acceptance is the person's: it has the address, or it was made by the person's recipient, and not with the
 /// address of somebody else.
 pub fn is_by(acceptance: &Acceptance, invitation: &Invitation, recipients: &BTreeSet<u16>, email: &GivenEmail) -> bool {
@@ -228,6 +243,7 @@ pub fn is_by(acceptance: &Acceptance, invitation: &Invitation, recipients: &BTre
 /// Returns an acceptance without the person: that it was made, when, and the roles that it gave.
 fn without_person(acceptance: &Acceptance) -> Acceptance {
     Acceptance {
+        revision: acceptance.revision + 1,
         subject: erased_subject(acceptance.id),
         email: None,
         phone: None,

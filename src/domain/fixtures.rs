@@ -1,5 +1,7 @@
 //! Fixtures that the tests of the domain share: invitations, links and commands.
 
+mod acceptances;
+
 use crate::domain::reach::Reach;
 use crate::domain::value::grantable_roles::GrantableRoles;
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ use super::value::given_email::GivenEmail;
 use super::value::id::{AcceptanceId, IdSeed, InvitationId};
 use super::value::text::AccountId;
 use super::value::time::{Timestamp, Ttl};
+pub(in crate::domain) use acceptances::{early, expire_grant, extend, release};
 
 /// The moment of every decision, unless a test sets another one.
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
@@ -198,13 +201,6 @@ pub(super) fn in_state(state: State) -> Invitation {
     invitation.facts.revoked_at = (state == State::Revoked).then(|| minutes(-10));
     invitation.facts.declined_at = (state == State::Declined).then(|| minutes(-10));
     invitation
-}
-
-/// Returns the acceptance of subject `early` with connection 1.
-pub(super) fn early(invitation: &Invitation) -> Acceptance {
-    let id = AcceptanceId(Uuid::from_u128(0xacc1));
-    let made = Some(connection(1, "LIVE"));
-    Acceptance::new(id, invitation.id, &acceptor("early"), (None, None), made, minutes(-50))
 }
 
 /// Returns a snapshot of an invitation and acceptances of it.

@@ -165,7 +165,7 @@ impl Group {
         let created = matches!(changes.invitations.first(), Some(Change::Create(_)));
         let new_acceptance = match &changes.acceptance {
             Some(AcceptanceChange::Create(acceptance)) => Some(acceptance.id),
-            Some(AcceptanceChange::Update(_)) | None => None,
+            Some(AcceptanceChange::Update(_) | AcceptanceChange::Stop(_) | AcceptanceChange::Resume(_)) | None => None,
         };
         let suppressed = changes.deliveries.iter().filter(|new| changes.quotas.suppressed.contains_key(&new.id));
         let suppressed = suppressed.map(|new| new.recipient).collect();
@@ -305,11 +305,15 @@ impl Group {
         let (acceptance, rows) = match change {
             None => return,
             Some(AcceptanceChange::Create(acceptance)) => (acceptance, &mut self.save.accepted),
-            // An invitation that this group has created is still to be inserted, not updated.
-            Some(AcceptanceChange::Update(acceptance)) if self.save.accepted.contains_key(&acceptance.id) => {
-                (acceptance, &mut self.save.accepted)
+            Some(
+                AcceptanceChange::Update(acceptance)
+                | AcceptanceChange::Stop(acceptance)
+                | AcceptanceChange::Resume(acceptance),
+            ) => {
+                // An acceptance that this group has created is still to be inserted, not updated.
+                let is_new = self.save.accepted.contains_key(&acceptance.id);
+                (acceptance, if is_new { &mut self.save.accepted } else { &mut self.save.reaccepted })
             }
-            Some(AcceptanceChange::Update(acceptance)) => (acceptance, &mut self.save.reaccepted),
         };
         rows.insert(acceptance.id, (invitation, acceptance.clone()));
         self.loaded.put_acceptance(acceptance);

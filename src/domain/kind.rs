@@ -263,6 +263,8 @@ pub trait KindRules {
     fn guest_organization(&self) -> Option<Uuid>;
     /// Records in the details how the invitation was accepted.
     fn note_acceptance(&mut self, acceptance: &Acceptance);
+    /// Takes out of the details that an acceptance was made, which was undone.
+    fn forget_acceptance(&mut self);
     /// Checks that acceptors may bring a connection. The error names the reason.
     fn check_created_connection(&self) -> Result<(), Invalid>;
     /// Returns the name of the kind in the names of mail templates.

@@ -15,8 +15,6 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use data_encoding::BASE64URL_NOPAD;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::command::Command;
@@ -27,11 +25,11 @@ use super::invitation::Invitation;
 use super::invitation::recipient::Recipient;
 use super::invitation::refusal::{QuotaExceeded, Refusal};
 use super::invitation::state::State;
-use super::kind::Details;
 use super::suppression::SuppressionRule;
 use super::value::id::InvitationId;
 use super::value::text::AccountId;
 use super::value::time::Timestamp;
+pub use inviter::{credential_key, inviter_key, user_key};
 pub use recipient::RecipientQuota;
 
 /// The invitees of an account's open invitations.
@@ -279,34 +277,6 @@ pub fn open_key(account: &AccountId) -> QuotaKey {
     QuotaKey { account: Some(account.clone()), key: OPEN_KEY.to_owned() }
 }
 
-/// Returns the count of an inviter: of their id, else their address, else of the credential.
-pub fn inviter_key(account: &AccountId, details: &Details, actor: &str) -> QuotaKey {
-    let inviter = details.shared().inviter.as_ref();
-    let user_id = inviter.map(|inviter| inviter.user_id.as_str()).filter(|user_id| !user_id.is_empty());
-    let email = || inviter.and_then(|inviter| inviter.email.as_ref());
-    match (user_id, email()) {
-        (Some(user_id), _) => user_key(account, user_id),
-        (None, Some(email)) => named_inviter(account, "email", email.key()),
-        (None, None) => credential_key(account, actor),
-    }
-}
-
-/// Returns the count of an inviter with an id of the caller's own.
-pub fn user_key(account: &AccountId, user_id: &str) -> QuotaKey {
-    named_inviter(account, "user", user_id)
-}
-
-/// Returns the count of invitations that name no inviter, by the credential that created them.
-pub fn credential_key(account: &AccountId, actor: &str) -> QuotaKey {
-    named_inviter(account, "credential", actor)
-}
-
-/// The name is hashed, so that it fits any index.
-fn named_inviter(account: &AccountId, named_by: &str, name: &str) -> QuotaKey {
-    let digest = BASE64URL_NOPAD.encode(&Sha256::digest(format!("{named_by} {name}")));
-    QuotaKey { account: Some(account.clone()), key: format!("inviter {digest}") }
-}
-
 /// Returns the beginning of the day of a moment.
 pub fn day_of(now: Timestamp) -> Timestamp {
     let day = i64::try_from(DAY.as_micros()).unwrap_or(i64::MAX);
@@ -342,11 +312,12 @@ fn charge_open(
     let key = open_key(command.account());
     let period = Timestamp::from_micros(0);
     let QuotaCount { used, lapsed, .. } = loaded.quota(&key, period);
-    if net > 0 {
+    let is_limited = net > 0 && !command.rules().never_fails();
+    if is_limited {
         check(OPEN_INVITATIONS, limit, (used - lapsed, net), None)?;
     }
     // A command that gives back more than it takes always fits.
-    let most = if net > 0 { i64::from(limit) + lapsed } else { i64::MAX };
+    let most = if is_limited { i64::from(limit) + lapsed } else { i64::MAX };
     if net != 0 {
         quotas.additions.push(Addition { key, period, net, by_holds: true, most });
     }

@@ -8,6 +8,7 @@
 //! [`HOLD_GRACE`] after it the hold lapses by itself, whether or not anything has noticed.
 
 mod changes;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use super::value::text::AccountId;
 use super::value::time::Timestamp;
 pub(super) use changes::charge;
 pub use changes::{Charge, HoldChange, SavedHold, SeatChange, SeatChanges, SeatSave, Unseated};
+pub(super) use room::Room;
 
 /// The time for which a hold counts after its expiry: longer than a save may take (`store.timeout`), so that no save which was decided
 /// before the expiry changes a hold that others no longer count.
@@ -82,7 +84,8 @@ impl ScopeSeats {
         self.seats.map(|seats| (seats - self.occupied - self.reserved()).max(0))
     }
 
-    /// Returns the number of people and reservations that there are no seats for, since the number of seats was lowered.
+    /// Returns the number of people and reservations that there are no seats for, since the number of seats was lowered or an open
+    /// invitation got a use back.
     pub fn over_by(&self) -> i64 {
         self.seats.map_or(0, |seats| (self.occupied + self.reserved() - seats).max(0))
     }
@@ -159,6 +162,10 @@ pub struct Seat {
 }
 
 impl Seat {
+    fn is_held_by(&self, acceptance: AcceptanceId) -> bool {
+        self.holders.iter().any(|holder| holder.acceptance == acceptance)
+    }
+
     fn with_holder(&self, holder: SeatHolder) -> Self {
         let mut holders = self.holders.clone();
         holders.push(holder);

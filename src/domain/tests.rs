@@ -158,6 +158,9 @@ fn refusals_about_the_state_are_told_from_others() {
         Refusal::InvitationRevoked,
         Refusal::InvitationDeclined,
         Refusal::InvitationFulfilled,
+        Refusal::AcceptanceReleased,
+        Refusal::AcceptanceEnded,
+        Refusal::GrantExpired,
     ];
     assert!(about_state.iter().all(Refusal::is_about_state));
     assert!(![Refusal::InvitationNotFound, Refusal::RequestIdReused].iter().any(Refusal::is_about_state));

@@ -1,5 +1,6 @@
 //! The one table from errors to the statuses that clients see. Every status has an ErrorInfo (AIP-193).
 
+mod acceptance;
 mod access;
 mod limit;
 mod resource;
@@ -76,6 +77,9 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::WrongKind
         | ErrorReason::MaxUsesBelowUseCount
         | ErrorReason::ScopeFull
+        | ErrorReason::AcceptanceReleased
+        | ErrorReason::AcceptanceEnded
+        | ErrorReason::GrantExpired
         | ErrorReason::ExpectedCountExceeded => Code::FailedPrecondition,
         ErrorReason::Unauthenticated => Code::Unauthenticated,
         ErrorReason::PermissionDenied
@@ -120,11 +124,7 @@ impl From<Refusal> for Status {
                 let message = "there is no such invitation: check its name or its token (not the whole link), and the account of the credential";
                 about_unnamed(Reason::InvitationNotFound, message, "Invitation")
             }
-            Refusal::AcceptanceNotFound(invitation, id) => {
-                let message = "the invitation has no such acceptance: take the name from ListAcceptances";
-                let name = format!("{}/acceptances/{}", Kind::General.typed_name(invitation), id.0);
-                about(Reason::AcceptanceNotFound, message, &name, [("acceptance", name.clone())])
-            }
+            Refusal::AcceptanceNotFound(invitation, id) => acceptance::not_found(invitation, id),
             Refusal::CreatedConnectionNotFound(id) => {
                 let message = "the invitation has no such created connection: send an acceptance to add it to";
                 status(Reason::CreatedConnectionNotFound, message, [("created_connection", id.to_string())])
@@ -161,6 +161,10 @@ impl From<Refusal> for Status {
                 let message = "the invitation has been used up: create another one";
                 status(Reason::InvitationFulfilled, message, [])
             }
+            Refusal::AcceptanceReleased => acceptance::released(),
+            Refusal::AcceptanceEnded => acceptance::ended(),
+            Refusal::GrantExpired => acceptance::grant_expired(),
+            Refusal::Blocked(blockers) => blockers.into_iter().next().map_or_else(unavailable, Self::from),
             Refusal::RoleNotGrantable(role) => role_not_grantable(&role),
             Refusal::LinkRequired => {
                 let permission = Permission::InvitationsAccept.name();
@@ -179,20 +183,10 @@ impl From<Refusal> for Status {
                 status(Reason::RequestIdReused, message, [])
             }
             Refusal::EtagMismatch => etag_mismatch("invitation"),
-            Refusal::EmailNotAllowed => {
-                let message = "the acceptor's e-mail address is missing or none of those invited: set it to an invited one, or use the mailed link";
-                status(Reason::EmailNotAllowed, message, [])
-            }
-            Refusal::EmailNotVerified => {
-                let message = "nothing proves that the e-mail address is the acceptor's: set acceptor.email_verified, \
-                               use the mailed link, or send email_proof";
-                status(Reason::EmailNotVerified, message, [])
-            }
-            Refusal::EmailProofUsed => {
-                let message = "another subject has accepted with this email_proof, and one serves one subject: have the \
-                               person prove the address with a code of their own";
-                status(Reason::EmailProofUsed, message, [])
-            }
+            Refusal::AcceptanceEtagMismatch => etag_mismatch("acceptance"),
+            Refusal::EmailNotAllowed => access::email_not_allowed(),
+            Refusal::EmailNotVerified => access::email_not_verified(),
+            Refusal::EmailProofUsed => access::email_proof_used(),
             Refusal::RotationsUsedUp => quota_exceeded(
                 "rotations",
                 "the link has been rotated as often as it can be: create another invitation",

@@ -16,7 +16,8 @@ impl Resource for pb::ConnectionInvitation {
     fn of(invitation: &Invitation, now: Timestamp, identity: Identity) -> Option<Self> {
         let Details::Connection(details) = &invitation.details else { return None };
         let (purpose, connection_id) = prefill::purpose(details);
-        let created = invitation.acceptances.iter().filter_map(|acceptance| acceptance.created_connection.as_ref());
+        let standing = invitation.acceptances.iter().filter(|acceptance| !acceptance.is_undone());
+        let created = standing.filter_map(|acceptance| acceptance.created_connection.as_ref());
         Some(shown! {
             ConnectionInvitation, expiring in connection_invitation, of invitation at now with identity;
             name: identity.typed_name,

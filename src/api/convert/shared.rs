@@ -20,6 +20,7 @@ macro_rules! shown {
             message: shared.message.clone().unwrap_or_default(),
             locale: shared.locale.clone().unwrap_or_default(),
             redirect_uri: shared.redirect_uri.as_ref().map(|uri| uri.as_str().to_owned()).unwrap_or_default(),
+            grant_ttl: shared.grant_ttl.map($crate::api::convert::duration),
             labels: $invitation.labels.clone(),
             metadata: shared.metadata.as_deref().and_then($crate::api::convert::json::json_text),
             mailed: $invitation.mails,

@@ -8,7 +8,9 @@ use crate::api::convert::{count, kind, state, timestamp};
 use crate::api::deliveries::convert::purpose;
 use crate::api::resource::{acceptance_name, delivery_name, invitation_name, recipient_name, suppression_name};
 use crate::api::suppressions::reason;
-use crate::domain::invitation::event::payload::{AcceptedPayload, FieldChange, Payload, UpdatedPayload};
+use crate::domain::invitation::event::payload::{
+    AcceptancePayload, AcceptedPayload, FieldChange, Payload, UpdatedPayload,
+};
 use crate::domain::invitation::event::{Event, StoredEvent};
 use crate::domain::value::id::InvitationId;
 use crate::pb;
@@ -60,6 +62,11 @@ fn payload(id: InvitationId, payload: &Payload) -> Shown {
             accepted_invitation: invitation_name(elsewhere.invitation),
             acceptance: acceptance_name(elsewhere.invitation, elsewhere.acceptance),
         }),
+        Payload::Reopened(reopened) => Shown::Reopened(pb::InvitationReopenedEvent {
+            accepted_invitation: invitation_name(reopened.invitation),
+            acceptance: acceptance_name(reopened.invitation, reopened.acceptance),
+        }),
+        Payload::Acceptance(changed) => Shown::Acceptance(acceptance(id, changed)),
         Payload::Declined(declined) => Shown::Declined(pb::InvitationDeclinedEvent {
             recipient: recipient(declined.recipient),
             reason: declined.reason.clone().unwrap_or_default(),
@@ -118,6 +125,23 @@ fn accepted(id: InvitationId, accepted: &AcceptedPayload) -> pb::InvitationAccep
         recipient: accepted.recipient.map(|ordinal| recipient_name(id, ordinal)).unwrap_or_default(),
         guest_organization_id: text(accepted.guest_organization_id),
         connection_id: text(accepted.connection_id),
+        grant_expire_time: accepted.grant_expire_at.map(timestamp),
+    }
+}
+
+fn acceptance(id: InvitationId, changed: &AcceptancePayload) -> pb::AcceptanceEvent {
+    pb::AcceptanceEvent {
+        acceptance: acceptance_name(id, changed.acceptance),
+        subject: changed.subject.clone(),
+        roles: changed.roles.clone(),
+        groups: changed.groups.iter().map(scope).collect(),
+        use_count: count(changed.use_count),
+        recipient: changed.recipient.map(|ordinal| recipient_name(id, ordinal)).unwrap_or_default(),
+        guest_organization_id: text(changed.guest_organization_id),
+        connection_id: text(changed.connection_id),
+        reason: changed.reason.clone().unwrap_or_default(),
+        grant_expire_time: changed.grant_expire_at.map(timestamp),
+        old_grant_expire_time: changed.old_grant_expire_at.map(timestamp),
     }
 }
 

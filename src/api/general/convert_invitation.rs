@@ -23,7 +23,7 @@ pub(in crate::api) fn invitation(
     identity: Identity,
 ) -> pb::Invitation {
     let (facts, details) = (&invitation.facts, &invitation.details);
-    let acceptances = acceptances_from(acceptances, &identity);
+    let acceptances = acceptances_from(acceptances, now, &identity);
     let mut message = shown! {
         Invitation, expiring in invitation, of invitation at now with identity;
         name: identity.name,

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::api::convert::acceptance::acceptances;
+use crate::api::convert::acceptance::standing;
 use crate::api::convert::shared::shown;
 use crate::api::convert::{only_address, timestamp};
 use crate::api::resource::{Identity, KindFields, Resource};
@@ -18,7 +18,7 @@ impl Resource for pb::GuestInvitation {
     fn of(invitation: &Invitation, now: Timestamp, identity: Identity) -> Option<Self> {
         let Details::Guest(details) = &invitation.details else { return None };
         let own = guest_details(details, invitation);
-        let acceptances = acceptances(&invitation.acceptances, &identity);
+        let acceptance = standing(invitation, now, &identity);
         Some(shown! {
             GuestInvitation, expiring in guest_invitation, of invitation at now with identity;
             name: identity.typed_name,
@@ -26,7 +26,7 @@ impl Resource for pb::GuestInvitation {
             email: own.email,
             status: own.status,
             guest_organization_id: own.guest_organization_id,
-            acceptance: acceptances.into_iter().next(),
+            acceptance: acceptance,
             expired: invitation.facts.expired_at(now),
             archived: Some(invitation.archived_at.is_some()),
             first_sent_time: own.first_sent_time,

@@ -3,6 +3,7 @@
 use crate::api::convert::kind_of;
 use crate::api::parse::violations::Violations;
 use crate::domain::delivery::DeliveryState;
+use crate::domain::invitation::acceptance::AcceptanceState;
 use crate::domain::invitation::event::EventTypeFilter;
 use crate::domain::invitation::recipient::{Address, AddressType, RecipientState};
 use crate::domain::invitation::state::State;
@@ -58,7 +59,7 @@ pub(in crate::api) fn kinds(violations: &mut Violations, field: &str, kinds: &[i
 pub(in crate::api) fn event_types(violations: &mut Violations, field: &str, names: &[String]) -> Vec<EventTypeFilter> {
     const UNKNOWN: Invalid = Invalid::new(
         FieldRule::UnknownValue,
-        "must be a known type of event, or a family: invitation.*, delivery.* or autojoin.*",
+        "must be a known type of event, or a family: invitation.*, acceptance.*, delivery.*, autojoin.* or suppression.*",
     );
     let parse = |name: &str| EventTypeFilter::from_name(name).ok_or(UNKNOWN);
     let mut chosen = Vec::new();
@@ -144,13 +145,16 @@ pub(in crate::api) fn recipient_states(violations: &mut Violations, states: &[i3
     (!states.is_empty()).then_some(parsed)
 }
 
-/// Checks `states` of acceptances.
-pub(in crate::api) fn acceptance_states(violations: &mut Violations, states: &[i32]) {
+/// Parses `states` of acceptances.
+pub(in crate::api) fn acceptance_states(violations: &mut Violations, states: &[i32]) -> Vec<AcceptanceState> {
     use pb::AcceptanceState as Given;
     values(violations, "states", states, |value| match Given::try_from(value).ok()? {
         Given::Unspecified => None,
-        Given::Active => Some(()),
-    });
+        Given::Active => Some(AcceptanceState::Active),
+        Given::Expired => Some(AcceptanceState::Expired),
+        Given::Released => Some(AcceptanceState::Released),
+        Given::Ended => Some(AcceptanceState::Ended),
+    })
 }
 
 /// Parses a reference to an address.

@@ -45,6 +45,16 @@ impl<'a> From<&'a pb::accept_invitations_entry::KindInput> for GivenKindInput<'a
     }
 }
 
+impl<'a> From<&'a pb::check_acceptance_request::KindInput> for GivenKindInput<'a> {
+    fn from(given: &'a pb::check_acceptance_request::KindInput) -> Self {
+        use pb::check_acceptance_request::KindInput as Given;
+        match given {
+            Given::CreatedConnection(connection) => Self::CreatedConnection(connection),
+            Given::GuestOrganizationId(id) => Self::GuestOrganizationId(id),
+        }
+    }
+}
+
 const CREATED_CONNECTION: &str = "created_connection";
 const GUEST_ORGANIZATION_ID: &str = "guest_organization_id";
 

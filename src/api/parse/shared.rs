@@ -6,9 +6,9 @@ use prost_types::Struct;
 
 use super::field_mask::FieldMask;
 use super::json::json;
-use super::labels;
 use super::update::{json_update, map_update};
 use super::violations::Violations;
+use super::{grant_ttl, labels};
 use crate::domain::command::UpdatedFields;
 use crate::domain::kind::connection::HttpUrl;
 use crate::domain::kind::shared::{Inviter, RedirectUri, SharedDetails};
@@ -26,6 +26,7 @@ pub(in crate::api) struct Given<'a> {
     message: &'a str,
     locale: &'a str,
     redirect_uri: &'a str,
+    grant_ttl: Option<prost_types::Duration>,
     labels: &'a BTreeMap<String, String>,
     metadata: Option<&'a Struct>,
 }
@@ -52,6 +53,7 @@ pub(in crate::api) trait SharedFields {
             "message" => !given.message.is_empty(),
             "locale" => !given.locale.is_empty(),
             "redirect_uri" => !given.redirect_uri.is_empty(),
+            "grant_ttl" => given.grant_ttl.is_some(),
             "labels" => !given.labels.is_empty(),
             "metadata" => given.metadata.is_some(),
             _ => false,
@@ -72,6 +74,7 @@ pub(in crate::api) trait SharedFields {
             message: has("message").map(|()| words.message),
             locale: has("locale").map(|()| words.locale),
             redirect_uri: has("redirect_uri").map(|()| words.redirect_uri),
+            grant_ttl: has("grant_ttl").map(|()| words.grant_ttl),
             labels,
             metadata,
             ..UpdatedFields::default()
@@ -89,11 +92,12 @@ impl<'a> Given<'a> {
             message: text("message", self.message),
             locale: text("locale", self.locale),
             redirect_uri: text("redirect_uri", self.redirect_uri),
+            grant_ttl: self.grant_ttl.filter(|_| mask.has("grant_ttl")),
             ..*self
         }
     }
 
-    /// Parses the words: all but the labels and the metadata.
+    /// Parses the words: with the time of the grant: all but the labels and the metadata.
     fn words(&self, violations: &mut Violations) -> SharedDetails {
         let at = |field: &str| format!("{}{field}", self.path);
         let name = self.scope_display_name;
@@ -103,6 +107,7 @@ impl<'a> Given<'a> {
             message: violations.optional(&at("message"), self.message, text::message),
             locale: violations.optional(&at("locale"), self.locale, text::locale),
             redirect_uri: violations.optional(&at("redirect_uri"), self.redirect_uri, RedirectUri::parse),
+            grant_ttl: grant_ttl(violations, &at("grant_ttl"), self.grant_ttl),
             metadata: None,
             replaced: Vec::new(),
         }
@@ -136,6 +141,7 @@ macro_rules! shared_fields {
                     message: &self.message,
                     locale: &self.locale,
                     redirect_uri: &self.redirect_uri,
+                    grant_ttl: self.grant_ttl,
                     labels: &self.labels,
                     metadata: self.metadata.as_ref(),
                 }

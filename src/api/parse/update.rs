@@ -24,8 +24,8 @@ use crate::pb;
 /// The most recipients that a request removes.
 const MAX_REMOVED: usize = 1_000;
 /// The fields that every kind has and that can be updated, but for the name of the scope.
-const SHARED: [&str; 8] =
-    ["expire_time", "archived", "inviter", "message", "locale", "redirect_uri", "labels", "metadata"];
+const SHARED: [&str; 9] =
+    ["expire_time", "archived", "inviter", "message", "locale", "redirect_uri", "grant_ttl", "labels", "metadata"];
 
 /// The message of an invitation, as an update has it.
 pub(in crate::api) trait Updated: SharedFields + Expires + Clone + Default {

@@ -129,7 +129,12 @@ async fn record(
 
 /// Returns whether an event is about the acceptance of somebody else.
 fn is_of_another(event: &Event, accepted: &BTreeSet<AcceptanceId>) -> bool {
-    matches!(&event.event.payload, Some(Payload::Accepted(other)) if !accepted.contains(&other.acceptance))
+    let about = match &event.event.payload {
+        Some(Payload::Accepted(accepted)) => accepted.acceptance,
+        Some(Payload::Acceptance(changed)) => changed.acceptance,
+        _ => return false,
+    };
+    !accepted.contains(&about)
 }
 
 /// Returns the part of an invitation that is no person's.
@@ -191,6 +196,8 @@ fn acceptance_json(acceptance: &Acceptance) -> Value {
         "display_name": acceptance.display_name,
         "existing_user": acceptance.existing_user,
         "accept_time": time(Some(acceptance.accepted_at)),
+        "grant_expire_time": time(acceptance.grant_expire_at),
+        "release_time": time(acceptance.release.map(|release| release.at)),
         "roles": acceptance.roles,
         "guest_organization_id": acceptance.guest_organization_id,
         "created_connection": acceptance.created_connection.as_ref().map(|created| json!(created.connection)),

@@ -1,6 +1,6 @@
 //! User invitations, as their own service shows them.
 
-use crate::api::convert::acceptance::acceptances;
+use crate::api::convert::acceptance::standing;
 use crate::api::convert::only_address;
 use crate::api::convert::shared::shown;
 use crate::api::resource::{Identity, KindFields, Resource};
@@ -15,12 +15,12 @@ impl Resource for pb::UserInvitation {
 
     fn of(invitation: &Invitation, now: Timestamp, identity: Identity) -> Option<Self> {
         let Details::User(details) = &invitation.details else { return None };
-        let acceptances = acceptances(&invitation.acceptances, &identity);
+        let acceptance = standing(invitation, now, &identity);
         Some(shown! {
             UserInvitation, expiring in user_invitation, of invitation at now with identity;
             name: identity.typed_name,
             invited_email: only_address(invitation),
-            acceptance: acceptances.into_iter().next(),
+            acceptance: acceptance,
             archived: Some(invitation.archived_at.is_some()),
             roles: details.roles.clone(),
             scope_display_name: details.shared.scope_display_name.clone().unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! Accepts an invitation for one subject: the only way to consume a use.
 
+pub(super) mod check;
 #[cfg(test)]
 mod tests;
 use uuid::Uuid;
@@ -13,7 +14,6 @@ use crate::domain::group::open::MAX_RIVALS;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, Acceptor};
 use crate::domain::invitation::elsewhere::elsewhere;
-use crate::domain::invitation::email_rule::{is_meant_for, match_acceptor};
 use crate::domain::invitation::event::payload::{AcceptedElsewherePayload, AcceptedPayload, FulfilledPayload};
 use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
@@ -75,40 +75,31 @@ impl CommandRules for AcceptInvitation {
         self.proof.as_ref().map(|proof| proof.use_key(account))
     }
 
+    fn check_replay(&self, made: &Acceptance, now: Timestamp) -> Result<(), Refusal> {
+        made.require_active(now)
+    }
+
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.reached(command, &self.access)?;
-        // This precedes the check of the state: an acceptance holds, whatever has happened to the invitation since.
-        if let Some(acceptance) = loaded.acceptance_of(invitation.id, &self.acceptor.subject) {
-            let affected = Affected {
-                invitation: invitation.id,
-                acceptance: Some(acceptance.id),
-                delivery: None,
-                already_accepted: true,
-            };
+        if let Some(affected) = self.answered(loaded, invitation)? {
             return Ok(Decided { changes: Changes::default(), affected });
         }
-        if self.by_system && is_guest_already(invitation, self) {
-            let affected =
-                Affected { invitation: invitation.id, acceptance: None, delivery: None, already_accepted: true };
-            return Ok(Decided { changes: Changes::default(), affected });
-        }
-        invitation.state_at(loaded.now).require_active()?;
-        check_proof(loaded, command, invitation, self)?;
-        let acceptor = &*self.proven_acceptor(invitation, loaded.now);
-        // A system needs no address, since it acts for an organization.
-        let matched = if self.by_system && invitation.details.admits_systems() {
-            (None, None)
-        } else {
-            match_acceptor(invitation, self.access.recipient(), acceptor)?
-        };
-        if self.access.is_for_invited() && !is_meant_for(invitation, acceptor, &matched) {
-            return Err(Refusal::LinkRequired);
-        }
-        check_created_connection(loaded, invitation, self)?;
-        invitation.details.check_guest_organization(self.guest_organization_id)?;
+        let matched = self.check(loaded, command, invitation, Err)?;
+        Ok(self.accepted(Maker::new(loaded, command), invitation, matched, context))
+    }
+}
 
-        let mut maker = Maker::new(loaded, command);
-        let acceptance = new_acceptance(&mut maker, invitation, self, matched);
+impl AcceptInvitation {
+    /// Returns the changes of an accept by an acceptor who was matched with a recipient and an address.
+    fn accepted(
+        &self,
+        mut maker: Maker<'_>,
+        invitation: &Invitation,
+        matched: (Option<u16>, Option<GivenEmail>),
+        context: &Context,
+    ) -> Decided {
+        let (loaded, command) = (maker.loaded, maker.command);
+        let mut acceptance = new_acceptance(&mut maker, invitation, self, matched);
         let used_proof = used_proof(&maker, invitation, self, &acceptance, context);
         let search = elsewhere(invitation, self, loaded.now);
         let left_over = search.iter().flat_map(|search| loaded.rivals(command.account(), search).ids.into_iter().rev());
@@ -133,6 +124,7 @@ impl CommandRules for AcceptInvitation {
         for other in left_over.filter(|other| other.details.usage() == Some(Usage::SingleUse)) {
             let mut closed = maker.touched(other);
             closed.facts.accepted_elsewhere_at = Some(loaded.now);
+            acceptance.closed.push(closed.id);
             let payload = AcceptedElsewherePayload { invitation: affected.invitation, acceptance: acceptance.id };
             events.push(maker.event(&closed, EventType::AcceptedElsewhere, Payload::AcceptedElsewhere(payload)));
             invitations.push(Change::Update { invitation: closed, unexpired: false });
@@ -140,11 +132,9 @@ impl CommandRules for AcceptInvitation {
         let acceptance = Some(AcceptanceChange::Create(acceptance));
         let requests = used_proof.into_iter().collect();
         let changes = Changes { invitations, acceptance, events, deliveries, requests, ..Changes::default() };
-        Ok(Decided { changes, affected })
+        Decided { changes, affected }
     }
-}
 
-impl AcceptInvitation {
     /// Returns whether a person accepts as themselves, and brings nothing that is not theirs to say.
     pub(in crate::domain) fn is_by(&self, person: &Person) -> bool {
         let Acceptor { subject, email, email_verified, phone, display_name: _, existing_user } = &self.acceptor;
@@ -152,19 +142,6 @@ impl AcceptInvitation {
         let is_plain = phone.is_none() && existing_user.is_none() && self.proof.is_none() && !self.by_system;
         is_them && is_plain && self.created_connection.is_none() && self.guest_organization_id.is_none()
     }
-}
-
-/// Checks that no other subject has accepted with the proof. A proof that does not count is not looked at.
-fn check_proof(
-    loaded: &Loaded,
-    command: &Command,
-    invitation: &Invitation,
-    accept: &AcceptInvitation,
-) -> Result<(), Refusal> {
-    let Some(proof) = accept.counting_proof(invitation, loaded.now) else { return Ok(()) };
-    let Some(used) = loaded.request(&proof.use_key(command.account())) else { return Ok(()) };
-    let by = used.acceptance.and_then(|id| loaded.acceptance(invitation.id, id));
-    if by.is_some_and(|by| by.subject == accept.acceptor.subject) { Ok(()) } else { Err(Refusal::EmailProofUsed) }
 }
 
 /// Returns the use of a proof that counts, to be remembered. Another process that saves the same one has a conflict, and
@@ -200,12 +177,6 @@ fn notice(
     Some(NewDelivery { address, about: Some(acceptance.id.0), ..message })
 }
 
-/// Returns whether a person has accepted for the same organization that a system accepts for.
-fn is_guest_already(invitation: &Invitation, accept: &AcceptInvitation) -> bool {
-    let guest = invitation.details.guest_organization();
-    guest.is_some() && guest == accept.guest_organization_id
-}
-
 fn new_acceptance(
     maker: &mut Maker<'_>,
     invitation: &Invitation,
@@ -216,6 +187,7 @@ fn new_acceptance(
     let connection = accept.created_connection.clone();
     Acceptance {
         roles: invitation.details.roles().to_vec(),
+        grant_expire_at: invitation.details.shared().grant_ttl.map(|ttl| maker.loaded.now.plus(ttl)),
         guest_organization_id: accept.guest_organization_id,
         accepted_by: invitation.details.accepted_by(accept.by_system),
         ..Acceptance::new(id, invitation.id, &accept.acceptor, matched, connection, maker.loaded.now)
@@ -234,6 +206,7 @@ fn accepted(invitation: &Invitation, acceptance: &Acceptance) -> Payload {
         recipient: acceptance.recipient,
         guest_organization_id: acceptance.guest_organization_id,
         connection_id: created.or_else(|| invitation.details.resource_id()),
+        grant_expire_at: acceptance.grant_expire_at,
     }))
 }
 
@@ -248,19 +221,4 @@ fn used(maker: &Maker<'_>, invitation: &Invitation, acceptance: &Acceptance) -> 
     }
     invitation.details.note_acceptance(acceptance);
     invitation
-}
-
-/// Checks that the connection which the acceptor created fits the invitation and belongs to no other acceptance.
-fn check_created_connection(
-    loaded: &Loaded,
-    invitation: &Invitation,
-    accept: &AcceptInvitation,
-) -> Result<(), Refusal> {
-    let Some(connection) = &accept.created_connection else { return Ok(()) };
-    let unfit = |invalid| Refusal::InvalidField { field: "created_connection", invalid };
-    invitation.details.check_created_connection().map_err(unfit)?;
-    match loaded.acceptance_with(invitation.id, connection.id) {
-        Some(_) => Err(Refusal::CreatedConnectionExists(connection.id)),
-        None => Ok(()),
-    }
 }

@@ -81,7 +81,7 @@ impl CommandRules for EraseRecipient {
         ))
     }
 
-    fn may_end_acceptances(&self) -> bool {
+    fn may_move_seats(&self) -> bool {
         true
     }
 }

@@ -6,6 +6,7 @@ use super::{Command, CreateInvitation, OpenSearch, ReadSet};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Subject;
+use crate::domain::invitation::slot::SlotKey;
 use crate::domain::quota::Quotas;
 use crate::domain::seat::ScopeKey;
 use crate::domain::value::email::Email;
@@ -39,9 +40,18 @@ impl Command {
         invitation.map_or_else(ReadSet::default, |invitation| ReadSet {
             quotas: quotas.second_keys(self, invitation),
             suppressions: quotas.second_suppression_keys(self, loaded, invitation),
-            seats: self.seats_given_back(loaded, invitation),
+            found: loaded.unread(&self.rules().to_reopen(loaded)),
+            seats: self.seats_moved(loaded, invitation),
             ..self.rules().second_read_set(invitation, loaded.now)
         })
+    }
+
+    /// Returns the slots of the invitations that it may open again, which the second load has read.
+    pub fn third_read_set(&self, loaded: &Loaded) -> ReadSet {
+        let closed = self.rules().to_reopen(loaded).into_iter();
+        let closed = closed.filter_map(|id| loaded.invitation(self.account(), id).ok());
+        let slots = closed.flat_map(|closed| SlotKey::of(&closed.details, closed.addresses())).collect();
+        ReadSet { slots, ..ReadSet::default() }
     }
 
     /// Returns the addresses that it names itself and mails: those of a create, and those that an update adds.
@@ -52,15 +62,15 @@ impl Command {
         created.chain(invited.filter_map(|invited| invited.address.email()))
     }
 
-    /// Returns the people whose seats it may take away, if the scope counts any.
-    fn seats_given_back(&self, loaded: &Loaded, invitation: &Invitation) -> Vec<(Uuid, Subject)> {
-        if !loaded.has_scopes() || !self.rules().may_end_acceptances() {
+    /// Returns the people whose seats may be given back or taken by it, if the scope counts any.
+    fn seats_moved(&self, loaded: &Loaded, invitation: &Invitation) -> Vec<(Uuid, Subject)> {
+        if !loaded.has_scopes() || !self.rules().may_move_seats() {
             return Vec::new();
         }
         let scope = invitation.details.scope(&invitation.account);
         let scope = scope.and_then(|scope| loaded.scope(&ScopeKey::new(&invitation.account, &scope)));
-        let ended = loaded.acceptances_of(invitation).into_iter().map(|acceptance| acceptance.subject);
-        scope.map_or_else(Vec::new, |scope| ended.map(|subject| (scope.id, subject)).collect())
+        let seated = loaded.acceptances_of(invitation).into_iter().map(|acceptance| acceptance.subject);
+        scope.map_or_else(Vec::new, |scope| seated.map(|subject| (scope.id, subject)).collect())
     }
 
     /// Returns the invitations that its search has found, that its decision needs, and that are not read yet.

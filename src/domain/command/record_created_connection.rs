@@ -62,12 +62,12 @@ impl CommandRules for RecordCreatedConnection {
             let invalid = Invalid::new(FieldRule::NotAllowed, description);
             return Err(Refusal::InvalidField { field: "name", invalid });
         }
-        let mut acceptance = acceptance_to_change(loaded, invitation, self)?.clone();
-        let created = self.recorded(acceptance.created_connection.as_ref(), loaded.now);
-        if acceptance.created_connection.as_ref() == Some(&created) {
+        let known = acceptance_to_change(loaded, invitation, self)?;
+        let created = self.recorded(known.created_connection.as_ref(), loaded.now);
+        if known.created_connection.as_ref() == Some(&created) {
             return Ok(Decided::unchanged(invitation.id));
         }
-        acceptance.created_connection = Some(created);
+        let acceptance = known.changed(|acceptance| acceptance.created_connection = Some(created));
 
         let mut maker = Maker::new(loaded, command);
         let mut invitation = maker.touched(invitation);
@@ -121,6 +121,9 @@ fn acceptance_to_change<'a>(
     };
     let acceptance =
         loaded.acceptance(invitation.id, wanted).ok_or(Refusal::AcceptanceNotFound(invitation.id, wanted))?;
+    if acceptance.is_undone() {
+        return Err(Refusal::AcceptanceReleased);
+    }
     let elsewhere = holder.is_some_and(|holder| holder.id != wanted);
     let taken = acceptance.created_connection.as_ref().is_some_and(|created| created.connection.id != connection);
     if elsewhere || taken { Err(Refusal::CreatedConnectionExists(connection)) } else { Ok(acceptance) }

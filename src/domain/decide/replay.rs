@@ -25,10 +25,13 @@ pub(in crate::domain) fn replay(loaded: &Loaded, command: &Command) -> Result<Op
     let found = loaded.invitation(command.account(), remembered.invitation);
     let delivery = command.read_set().delivery;
     if found.is_ok_and(|found| !loaded.is_reached(command, found)) {
-        let is_missing = delivery.map_or(Refusal::InvitationNotFound, |_| Refusal::DeliveryNotFound);
+        let is_missing = delivery.map_or_else(|| command.rules().not_found(), |_| Refusal::DeliveryNotFound);
         return Err(is_missing);
     }
     let Remembered { invitation, acceptance, .. } = *remembered;
+    if let Some(made) = acceptance.and_then(|id| loaded.acceptance(invitation, id)) {
+        command.rules().check_replay(made, loaded.now)?;
+    }
     let already_accepted = acceptance.is_some() && !remembered.has_changed_something();
     Ok(Some(Affected { invitation, acceptance, delivery, already_accepted }))
 }

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod elsewhere;
+mod foretold;
 mod free_text;
 mod link;
 mod notice;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::fixtures::{NOW, account, details, general, invited, minutes, person};
-use crate::domain::invitation::event::payload::{AcceptedPayload, DeclinedPayload};
+use crate::domain::invitation::event::payload::{AcceptancePayload, AcceptedPayload, DeclinedPayload};
 use crate::domain::invitation::event::{EventType, NewEvent};
 use crate::domain::kind::Kind;
 use crate::domain::kind::connection::Prefill;
@@ -214,6 +214,7 @@ fn event_loses_the_person_and_keeps_the_rest() {
             recipient: Some(1),
             guest_organization_id: None,
             connection_id: None,
+            grant_expire_at: None,
         }))
     };
     let rows = ErasedRows {
@@ -239,6 +240,28 @@ fn event_loses_the_person_and_keeps_the_rest() {
     let others = erased(&rows, event("apiKeys/ci", EventType::Accepted, accepted(AcceptanceId(Uuid::from_u128(0xb2)))));
     let Payload::Accepted(payload) = &others.payload else { panic!("no acceptance") };
     assert_eq!(payload.subject, "user-7", "the acceptance of somebody else by the person's recipient");
+
+    for (id, subject, reason) in [
+        (acceptance, erased_subject(acceptance).0, None),
+        (AcceptanceId(Uuid::from_u128(0xb2)), "user-7".to_owned(), Some("left".to_owned())),
+    ] {
+        let ended = Payload::Acceptance(Box::new(AcceptancePayload {
+            acceptance: id,
+            subject: "user-7".to_owned(),
+            roles: Vec::new(),
+            groups: Vec::new(),
+            use_count: 1,
+            recipient: None,
+            guest_organization_id: None,
+            connection_id: None,
+            reason: Some("left".to_owned()),
+            grant_expire_at: None,
+            old_grant_expire_at: None,
+        }));
+        let after = erased(&rows, event("apiKeys/ci", EventType::AcceptanceEnded, ended));
+        let Payload::Acceptance(payload) = &after.payload else { panic!("no acceptance") };
+        assert_eq!((&payload.subject, &payload.reason), (&subject, &reason));
+    }
 
     let declined = |recipient| Payload::Declined(DeclinedPayload { recipient, reason: Some("moved".to_owned()) });
     for (rows, recipient, kept) in [

@@ -116,11 +116,28 @@ impl Loaded {
     /// Adds or replaces an acceptance.
     pub fn put_acceptance(&mut self, acceptance: Acceptance) {
         let Acceptance { id, invitation, ref subject, ref created_connection, .. } = acceptance;
+        if acceptance.is_undone() {
+            self.forget_acceptance(&acceptance);
+            self.acceptances.insert(id, acceptance);
+            return;
+        }
         self.by_subject.insert((invitation, subject.clone()), id);
         if let Some(created) = created_connection {
             self.by_connection.insert((invitation, created.connection.id), id);
         }
         self.acceptances.insert(id, acceptance);
+    }
+
+    /// Frees the subject and the connection of an acceptance that was undone, unless another one has them by now.
+    fn forget_acceptance(&mut self, undone: &Acceptance) {
+        let key = (undone.invitation, undone.subject.clone());
+        if self.by_subject.get(&key) == Some(&undone.id) {
+            self.by_subject.remove(&key);
+        }
+        let created = undone.created_connection.as_ref().map(|created| (undone.invitation, created.connection.id));
+        if let Some(key) = created.filter(|key| self.by_connection.get(key) == Some(&undone.id)) {
+            self.by_connection.remove(&key);
+        }
     }
 
     /// Returns whether a later load shows the invitations that both have unchanged.

@@ -52,6 +52,9 @@ pub enum EventType {
     /// Its person accepted another invitation into the same scope.
     #[strum(serialize = "invitation.accepted_elsewhere")]
     AcceptedElsewhere,
+    /// The acceptance that had closed it was undone.
+    #[strum(serialize = "invitation.reopened")]
+    Reopened,
     /// It was archived.
     #[strum(serialize = "invitation.archived")]
     Archived,
@@ -73,6 +76,18 @@ pub enum EventType {
     /// The data of a person were erased from it.
     #[strum(serialize = "invitation.recipient_erased")]
     RecipientErased,
+    /// An acceptance was undone.
+    #[strum(serialize = "acceptance.released")]
+    AcceptanceReleased,
+    /// An acceptance was ended for good.
+    #[strum(serialize = "acceptance.ended")]
+    AcceptanceEnded,
+    /// The time for which an acceptance counts is over.
+    #[strum(serialize = "acceptance.expired")]
+    AcceptanceExpired,
+    /// The time for which an acceptance counts was changed.
+    #[strum(serialize = "acceptance.updated")]
+    AcceptanceUpdated,
     /// The mail server accepted a message.
     #[strum(serialize = "delivery.sent")]
     DeliverySent,

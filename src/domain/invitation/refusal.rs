@@ -72,6 +72,14 @@ pub enum Refusal {
     InvitationDeclined,
     /// It, or the recipient in question, has been used up.
     InvitationFulfilled,
+    /// The acceptance was undone.
+    AcceptanceReleased,
+    /// The acceptance was ended, and its subject may not accept again.
+    AcceptanceEnded,
+    /// The time for which the subject's acceptance counts is over.
+    GrantExpired,
+    /// All that would keep a subject from accepting, in the order in which an accept checks it.
+    Blocked(Vec<Refusal>),
     /// The caller may not give this role.
     RoleNotGrantable(String),
     /// The name of an invitation that is open to whoever has its link is no proof of having it.
@@ -90,6 +98,8 @@ pub enum Refusal {
     RequestIdReused,
     /// The etag is stale.
     EtagMismatch,
+    /// The etag of the acceptance is stale.
+    AcceptanceEtagMismatch,
     /// The acceptor's e-mail address is none of the allowed ones.
     EmailNotAllowed,
     /// Nothing proves that the allowed address is the acceptor's.
@@ -136,11 +146,18 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Returns whether the state of the invitation is the only reason: see `State::require_active`.
+    /// Returns whether the state of the invitation, or of the subject's acceptance, is the only reason: see `State::require_active`
+    /// and `Acceptance::require_active`.
     pub fn is_about_state(&self) -> bool {
         matches!(
             self,
-            Self::InvitationExpired | Self::InvitationRevoked | Self::InvitationDeclined | Self::InvitationFulfilled
+            Self::InvitationExpired
+                | Self::InvitationRevoked
+                | Self::InvitationDeclined
+                | Self::InvitationFulfilled
+                | Self::AcceptanceReleased
+                | Self::AcceptanceEnded
+                | Self::GrantExpired
         )
     }
 }

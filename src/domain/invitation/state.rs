@@ -68,7 +68,8 @@ pub struct Facts {
     pub declined_at: Option<Timestamp>,
     /// The moment of the revocation.
     pub revoked_at: Option<Timestamp>,
-    /// The moment at which its person accepted another invitation to the same scope.
+    /// The moment at which its person accepted another invitation to the same scope, or from which another invitation has its place,
+    /// although an acceptance was undone.
     pub accepted_elsewhere_at: Option<Timestamp>,
     /// The moment at which the last domain of an auto-join was removed.
     pub emptied_at: Option<Timestamp>,

@@ -104,6 +104,8 @@ impl KindRules for ConnectionDetails {
 
     fn note_acceptance(&mut self, _acceptance: &Acceptance) {}
 
+    fn forget_acceptance(&mut self) {}
+
     fn check_created_connection(&self) -> Result<(), Invalid> {
         match self.purpose {
             ConnectionPurpose::CreateConnection { .. } => Ok(()),

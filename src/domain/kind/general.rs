@@ -134,6 +134,8 @@ impl KindRules for GeneralDetails {
 
     fn note_acceptance(&mut self, _acceptance: &Acceptance) {}
 
+    fn forget_acceptance(&mut self) {}
+
     fn check_created_connection(&self) -> Result<(), Invalid> {
         Err(NO_CONNECTION)
     }

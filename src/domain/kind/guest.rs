@@ -110,6 +110,10 @@ impl KindRules for GuestDetails {
         });
     }
 
+    fn forget_acceptance(&mut self) {
+        self.accepted = None;
+    }
+
     fn check_created_connection(&self) -> Result<(), Invalid> {
         Err(NO_CONNECTION)
     }

@@ -7,6 +7,7 @@ use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
+use crate::domain::value::time::Ttl;
 
 /// The part of an invitation that no kind treats differently.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct SharedDetails {
     /// A JSON object, kept as the original text, which no database rewrites.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
+    /// The time for which an acceptance counts; `None` for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant_ttl: Option<Ttl>,
     /// The invitations that its creation revoked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<InvitationId>,

@@ -9,7 +9,7 @@ use crate::domain::command::Command;
 use crate::domain::decide::{AcceptanceChange, Change, Changes};
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::acceptance::Subject;
+use crate::domain::invitation::acceptance::{Acceptance, Subject};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::text::AccountId;
@@ -25,6 +25,12 @@ pub struct Unseated {
     pub subject: Subject,
     /// The acceptance that no longer holds the seat, which stays if anything else holds it; `None` takes the seat away whatever holds it.
     pub holder: Option<AcceptanceId>,
+}
+
+impl Unseated {
+    fn by(stopped: &Acceptance) -> Self {
+        Self { subject: stopped.subject.clone(), holder: Some(stopped.id) }
+    }
 }
 
 /// A change of a seat.
@@ -158,8 +164,11 @@ pub(in crate::domain) fn charge(loaded: &Loaded, command: &Command, changes: &mu
     charge_people(loaded, command, changes, &mut seats);
     for (key, charge) in &mut seats.charges {
         let Some(scope) = loaded.scope(key) else { continue };
-        if let Some(refusal) = scope.refusal(key, charge) {
-            return Err(refusal);
+        match scope.refusal(key, charge) {
+            None => {}
+            // The use of an invitation that is open comes back, whatever others have reserved meanwhile.
+            Some(_) if command.rules().never_fails() => continue,
+            Some(refusal) => return Err(refusal),
         }
         let Some(limit) = scope.seats else { continue };
         if charge.occupied > 0 {
@@ -177,7 +186,7 @@ pub(in crate::domain) fn charge(loaded: &Loaded, command: &Command, changes: &mu
 }
 
 /// Returns the scope of an invitation if it has settings.
-fn scope_of<'a>(loaded: &'a Loaded, invitation: &Invitation) -> Option<(ScopeKey, &'a ScopeSeats)> {
+pub(super) fn scope_of<'a>(loaded: &'a Loaded, invitation: &Invitation) -> Option<(ScopeKey, &'a ScopeSeats)> {
     let scope = invitation.details.scope(&invitation.account)?;
     let key = ScopeKey::new(&invitation.account, &scope);
     loaded.scope(&key).map(|seats| (key, seats))
@@ -210,39 +219,51 @@ fn charge_hold(loaded: &Loaded, command: &Command, change: &Change, seats: &mut 
     }
 }
 
-/// Seats the acceptor, and takes the seats of those whose acceptances have ended.
+/// Seats the subject of an acceptance that counts from now on, and takes the seats of those whose acceptances have ended.
 fn charge_people(loaded: &Loaded, command: &Command, changes: &Changes, seats: &mut SeatChanges) {
-    let accepted = match &changes.acceptance {
-        Some(AcceptanceChange::Create(acceptance)) => Some(acceptance),
-        Some(AcceptanceChange::Update(_)) | None => None,
+    let (counting, stopped) = match &changes.acceptance {
+        Some(AcceptanceChange::Create(acceptance) | AcceptanceChange::Resume(acceptance)) => (Some(acceptance), None),
+        Some(AcceptanceChange::Stop(acceptance)) => (None, Some(Unseated::by(acceptance))),
+        Some(AcceptanceChange::Update(_)) | None => (None, None),
     };
-    if accepted.is_none() && changes.unseated.is_empty() {
+    if counting.is_none() && stopped.is_none() && changes.unseated.is_empty() {
         return;
     }
     let Some((key, scope)) = changes.about().and_then(|about| scope_of(loaded, about)) else { return };
+    let taken = counting.and_then(|acceptance| seat(loaded, command, scope.id, acceptance));
+    let left = changes.unseated.iter().chain(&stopped);
+    let given_back = left.filter_map(|unseated| unseat(loaded, scope.id, unseated));
     let charge = seats.charges.entry(key).or_insert_with(|| Charge::of(scope));
-    if let Some(acceptance) = accepted {
-        let before = loaded.seat(scope.id, &acceptance.subject).cloned();
-        let holder = SeatHolder { invitation: acceptance.invitation, acceptance: acceptance.id };
-        let new = || Seat {
-            id: command.seed.nth(SEAT_ID),
-            holders: vec![holder],
-            by_caller: false,
-            occupied_at: loaded.now,
-            version: 1,
-        };
-        let after = Some(before.as_ref().map_or_else(new, |seat| seat.with_holder(holder)));
-        charge.occupied += i64::from(before.is_none());
-        seats.seats.push(SeatChange { scope: scope.id, subject: acceptance.subject.clone(), before, after });
+    for change in taken.into_iter().chain(given_back) {
+        charge.occupied += i64::from(change.after.is_some()) - i64::from(change.before.is_some());
+        seats.seats.push(change);
     }
-    for Unseated { subject, holder } in &changes.unseated {
-        let Some(before) = loaded.seat(scope.id, subject) else { continue };
-        if holder.is_some_and(|id| before.holders.iter().all(|known| known.acceptance != id)) {
-            continue;
-        }
-        let after = holder.and_then(|holder| before.without_holder(holder));
-        charge.occupied -= i64::from(after.is_none());
-        let (subject, before) = (subject.clone(), Some(before.clone()));
-        seats.seats.push(SeatChange { scope: scope.id, subject, before, after });
+}
+
+/// Returns the change that seats the subject of an acceptance; `None` if it holds the seat already, as one does whose expiry is not told.
+fn seat(loaded: &Loaded, command: &Command, scope: Uuid, acceptance: &Acceptance) -> Option<SeatChange> {
+    let before = loaded.seat(scope, &acceptance.subject).cloned();
+    if before.as_ref().is_some_and(|seat| seat.is_held_by(acceptance.id)) {
+        return None;
     }
+    let holder = SeatHolder { invitation: acceptance.invitation, acceptance: acceptance.id };
+    let new = || Seat {
+        id: command.seed.nth(SEAT_ID),
+        holders: vec![holder],
+        by_caller: false,
+        occupied_at: loaded.now,
+        version: 1,
+    };
+    let after = Some(before.as_ref().map_or_else(new, |seat| seat.with_holder(holder)));
+    Some(SeatChange { scope, subject: acceptance.subject.clone(), before, after })
+}
+
+/// Returns the change by which a subject gives a seat back; `None` if the acceptance does not hold it.
+fn unseat(loaded: &Loaded, scope: Uuid, Unseated { subject, holder }: &Unseated) -> Option<SeatChange> {
+    let before = loaded.seat(scope, subject)?;
+    if holder.is_some_and(|id| !before.is_held_by(id)) {
+        return None;
+    }
+    let after = holder.and_then(|holder| before.without_holder(holder));
+    Some(SeatChange { scope, subject: subject.clone(), before: Some(before.clone()), after })
 }

@@ -66,8 +66,9 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The time for which an invitation can be accepted: 60 seconds to 100 years.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// The time for which an invitation can be accepted, 60 seconds to 100 years, or for which an acceptance counts, at most 10 years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Ttl(i64);
 
 impl Ttl {
@@ -79,6 +80,21 @@ impl Ttl {
     pub const YEAR: Self = Self(365 * 24 * 3_600 * 1_000_000);
     /// The longest time to live: a hundred years.
     pub const LONGEST: Self = Self(100 * 31_557_600 * 1_000_000);
+
+    /// The longest time for which an acceptance counts, if not for ever: ten years.
+    pub const LONGEST_GRANT: Self = Self(10 * 31_557_600 * 1_000_000);
+
+    /// Parses the span for which an acceptance counts.
+    pub fn parse_grant(span: Duration) -> Result<Self, Invalid> {
+        let too_long = Invalid::new(FieldRule::OutOfRange, "must be at most 10 years");
+        let ttl = Self::parse(span).map_err(|invalid| if span < Self::MIN { invalid } else { too_long })?;
+        if ttl > Self::LONGEST_GRANT { Err(too_long) } else { Ok(ttl) }
+    }
+
+    /// Returns the microseconds.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
 
     /// Parses a span.
     pub fn parse(span: Duration) -> Result<Self, Invalid> {
@@ -94,6 +110,16 @@ impl Ttl {
     }
 }
 
+/// Formats the time as the JSON mapping of `google.protobuf.Duration` does, to the microsecond.
+impl fmt::Display for Ttl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0 / 1_000_000, self.0 % 1_000_000) {
+            (seconds, 0) => write!(f, "{seconds}s"),
+            (seconds, micros) => write!(f, "{seconds}.{micros:06}s"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +132,15 @@ mod tests {
             assert_eq!(Ttl::parse(Duration::from_secs(seconds)).is_ok(), fits, "{seconds} s");
         }
         assert!(Ttl::parse(Duration::MAX).is_err());
+    }
+
+    #[test]
+    fn grant_is_between_a_minute_and_ten_years() {
+        for (seconds, fits) in [(59, false), (60, true), (315_576_000, true), (315_576_001, false)] {
+            assert_eq!(Ttl::parse_grant(Duration::from_secs(seconds)).is_ok(), fits, "{seconds} s");
+        }
+        assert_eq!(Ttl::parse_grant(Duration::MAX).unwrap_err().description, "must be at most 10 years");
+        assert_eq!(Ttl::parse_grant(Duration::ZERO).unwrap_err().description, "must be at least 60 seconds");
     }
 
     #[test]

@@ -77,3 +77,23 @@ pub(crate) fn organizations_access_denied(requester: Uuid, target: Uuid) -> Stat
         [("requester_organization_id", requester.to_string()), ("target_organization_id", target.to_string())];
     status(ErrorReason::OrganizationAccessDenied, message, metadata)
 }
+
+/// PERMISSION_DENIED for an address that is none of those invited.
+pub(super) fn email_not_allowed() -> Status {
+    let message = "the acceptor's e-mail address is missing or none of those invited: set it to an invited one, or use the mailed link";
+    status(ErrorReason::EmailNotAllowed, message, [])
+}
+
+/// PERMISSION_DENIED for an address that nothing proves.
+pub(super) fn email_not_verified() -> Status {
+    let message = "nothing proves that the e-mail address is the acceptor's: set acceptor.email_verified, use the mailed \
+                   link, or send email_proof";
+    status(ErrorReason::EmailNotVerified, message, [])
+}
+
+/// PERMISSION_DENIED for a proof of another subject.
+pub(super) fn email_proof_used() -> Status {
+    let message = "another subject has accepted with this email_proof, and one serves one subject: have the person prove \
+                   the address with a code of their own";
+    status(ErrorReason::EmailProofUsed, message, [])
+}

@@ -158,9 +158,11 @@ pub(in crate::store) async fn load<'a, C: ConnectionTrait>(
     let mut loaded = statement.run(db, &read_set, &keys).await?;
     let mut found = BTreeSet::new();
     for look in 1..MAX_LOOKS {
-        let second = commands.clone().filter(|_| look == 1);
-        let second = second.map(|command| (command, command.second_read_set(&loaded, quotas)));
-        let mut more: Vec<_> = second.filter(|(_, read_set)| *read_set != ReadSet::default()).collect();
+        let further = commands.clone().filter(|_| look <= 2).map(|command| match look {
+            1 => (command, command.second_read_set(&loaded, quotas)),
+            _ => (command, command.third_read_set(&loaded)),
+        });
+        let mut more: Vec<_> = further.filter(|(_, read_set)| *read_set != ReadSet::default()).collect();
         for command in commands.clone() {
             let read_set = command.found_to_read(&loaded);
             // Of a batch that is decided as a whole, no more are read than of one command.

@@ -155,15 +155,21 @@ fn sqlite_sqls() -> Vec<(Part, Vec<String>)> {
 
 fn set_mutable() -> String {
     let set = |column| match column {
-        // Recording an expiry leaves the revision alone, so a save may not know of it yet: then the later one stays. A
-        // save that records the present expiry is right, also if an expiry that was recorded before was a later one.
-        "expiry_told_at" => "expiry_told_at = CASE
-            WHEN r.expiry_told_at = r.expire_at OR i.expiry_told_at IS NULL OR i.expiry_told_at < r.expiry_told_at
-            THEN r.expiry_told_at ELSE i.expiry_told_at END"
-            .to_owned(),
+        "expiry_told_at" => format!("expiry_told_at = {}", told_at("expiry_told_at", "expire_at")),
         column => format!("{column} = r.{column}"),
     };
     MUTABLE.map(set).join(", ")
+}
+
+/// Returns an expression for the recorded expiry of row `i` after a save of row `r`.
+///
+/// Recording an expiry leaves the revision alone, so a save may not know of it yet: then the later one stays. A save that records the
+/// present expiry is right, also if an expiry that was recorded before was a later one.
+fn told_at(told: &str, expiry: &str) -> String {
+    format!(
+        "CASE WHEN r.{told} = r.{expiry} OR i.{told} IS NULL OR i.{told} < r.{told}
+            THEN r.{told} ELSE i.{told} END"
+    )
 }
 
 /// Takes slots, each only from the invitation that it was loaded with. A slot that was never taken is inserted.

@@ -149,13 +149,16 @@ pub(super) fn weight(backend: DbBackend, most: &str) -> String {
 /// that sends such a message settles it first. The lock is that of the lanes, taken in the same order.
 pub(super) fn lock_sql(backend: DbBackend) -> String {
     let lock = if backend == DbBackend::Postgres { "FOR UPDATE OF i SKIP LOCKED" } else { "" };
+    let before = format!("${}", 1 + key_columns(INVITATION_ID).width(backend));
     format!(
         "SELECT i.account_id, i.id FROM {keys} JOIN invitation i ON i.account_id = k.account_id AND i.id = k.invitation_id
         WHERE {ended} AND coalesce((SELECT 1 FROM outbox o WHERE {of_invitation} AND o.invitation_id = i.id
             AND o.due_at IS NOT NULL LIMIT 1), 0) = 0
+            AND coalesce((SELECT 1 FROM acceptance a WHERE a.account_id = i.account_id AND a.invitation_id = i.id
+                AND a.released_at IS NULL AND a.grant_expire_at >= {before} LIMIT 1), 0) = 0
         ORDER BY i.id {lock}",
         keys = key_columns(INVITATION_ID).keys_of(backend, 1, "k"),
-        ended = ended(&format!("${}", 1 + key_columns(INVITATION_ID).width(backend))),
+        ended = ended(&before),
         of_invitation = by_index(backend, "invitation", "o", "i.account_id"),
     )
 }

@@ -8,10 +8,12 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;
 
 use super::lock;
+use crate::domain::invitation::acceptance::AcceptanceState;
 use crate::domain::invitation::state::State;
 use crate::domain::seat::ScopeKey;
 use crate::domain::value::time::Timestamp;
 use crate::store::Store;
+use crate::store::read::acceptances::AcceptanceFilter;
 use crate::store::read::filter::state_sql;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{by_index, clock};
@@ -95,17 +97,18 @@ fn into_scope(backend: DbBackend) -> String {
     format!("{own} AND i.scope_type = $2 AND i.scope_id = $3")
 }
 
-/// Raises the revision of the invitations that can still be accepted, or be renewed. On SQLite nothing can be under way.
+/// Raises the revision of the invitations that can still be accepted, renewed or opened again, or have been accepted. On SQLite nothing can be under way.
 async fn raise_revisions(db: &impl ConnectionTrait, key: &ScopeKey) -> Result<(), StoreError> {
     let backend = db.get_database_backend();
     if backend == DbBackend::Sqlite {
         return Ok(());
     }
-    // One that was accepted as often as it may be could be opened by an update at the same moment.
+    // One that was accepted as often as it may be, or elsewhere, could be opened at the same moment by an update or an undo. The seats
+    // of those who accepted any could be given back.
     let sql = format!(
         "UPDATE invitation SET revision = revision + 1 WHERE (account_id, id) IN (
-            SELECT i.account_id, i.id FROM invitation i WHERE {} AND i.revoked_at IS NULL AND i.declined_at IS NULL
-                AND i.accepted_elsewhere_at IS NULL AND (i.max_uses IS NULL OR i.use_count < i.max_uses)
+            SELECT i.account_id, i.id FROM invitation i
+            WHERE {} AND (i.revoked_at IS NULL AND i.declined_at IS NULL OR i.use_count > 0)
             ORDER BY i.id FOR NO KEY UPDATE OF i)",
         into_scope(backend)
     );
@@ -113,7 +116,7 @@ async fn raise_revisions(db: &impl ConnectionTrait, key: &ScopeKey) -> Result<()
     Ok(())
 }
 
-/// Gives a seat to each person who has accepted an invitation into the scope.
+/// Gives a seat to each person who has accepted an invitation into the scope, if that still counts.
 async fn seat_those_who_accepted(
     db: &impl ConnectionTrait,
     key: &ScopeKey,
@@ -125,14 +128,16 @@ async fn seat_those_who_accepted(
     } else {
         ("min(a.id)", "json_group_array(lower(hex(a.invitation_id)) || '/' || lower(hex(a.id)))")
     };
+    let is_active = AcceptanceFilter { states: vec![AcceptanceState::Active], ..AcceptanceFilter::default() };
+    let counts = is_active.in_states(backend, "a", || clock(backend, 5)).unwrap_or_default();
     let sql = format!(
         "INSERT INTO seat (account_id, scope_uid, subject, id, holders, by_caller, occupied_at, version)
         SELECT i.account_id, $4, a.subject, {id}, {holders}, false, min(a.accepted_at), 1
         FROM invitation i JOIN acceptance a ON a.account_id = i.account_id AND a.invitation_id = i.id
-        WHERE {} GROUP BY i.account_id, a.subject ON CONFLICT DO NOTHING",
+        WHERE {} AND {counts} GROUP BY i.account_id, a.subject ON CONFLICT DO NOTHING",
         into_scope(backend)
     );
-    let scoped = place(key).into_iter().chain([scope.into()]);
+    let scoped = place(key).into_iter().chain([scope.into(), now.into()]);
     db.execute_raw(Statement::from_sql_and_values(backend, sql, scoped)).await?;
     let sql = format!(
         "UPDATE scope_settings SET counted_at = {}, occupied = (SELECT count(*) FROM seat t

@@ -16,12 +16,14 @@ macro_rules! without_relations {
 mod aggregate;
 pub(in crate::store) mod erasure;
 mod plain;
+mod seats;
 
 pub(in crate::store) use aggregate::{
     acceptance, autojoin_domain, engagement, event, invitation, invitation_group, label, outbox, quota_hold, recipient,
-    request, scope_settings, seat, seat_hold, slot,
+    request, slot,
 };
 pub(in crate::store) use plain::{
     api_key, key_check, organization_grant, suppression, verification, webhook_attempt, webhook_endpoint,
     webhook_message,
 };
+pub(in crate::store) use seats::{scope_settings, seat, seat_hold};

@@ -304,6 +304,11 @@ pub(in crate::store) fn by_index(backend: DbBackend, tag: &str, alias: &str, acc
     }
 }
 
+/// Returns the nil UUID as a literal.
+pub(in crate::store) fn nil_uuid(backend: DbBackend) -> &'static str {
+    if backend == DbBackend::Postgres { "'00000000-0000-0000-0000-000000000000'::uuid" } else { "zeroblob(16)" }
+}
+
 /// Returns the same condition for a statement that is built. `column` is the table's `account_id`.
 pub(in crate::store) fn in_index(backend: DbBackend, tag: &str, column: impl ColumnTrait, account: &str) -> Expr {
     if backend == DbBackend::Postgres {

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::tools;
 use crate::contract::codes;
 use crate::rpc::events::list_events::eventful;
+use crate::support::build::acceptances;
 use crate::support::build::generals::{internal, into_team, subject, with_conflict};
 use crate::support::build::{commands, generals, guests, messages};
 use crate::support::database::{NEW_YEAR, TestDatabase};
@@ -65,7 +66,16 @@ async fn calls(service: &Service) {
     };
     let accepted = generals::create(service, granting).await;
     generals::create(service, into_team(&[internal("ann")])).await;
-    generals::accept(service, &[&accepted.name], subject("ann")).await;
+    for mode in [pb::ReleaseMode::Undo, pb::ReleaseMode::End] {
+        let made = generals::accept(service, &[&accepted.name], subject("ann")).await.remove(0);
+        let Some(pb::accept_invitations_result::Result::Acceptance(made)) = made.result else { panic!("{made:?}") };
+        acceptances::release(service, &made.name, mode).await.unwrap();
+    }
+    let grant_ttl = messages::seconds(3_600);
+    let short = generals::create(service, pb::Invitation { grant_ttl, ..into_team(&[internal("eve")]) }).await;
+    let made = acceptances::accept(service, &short.invitation_token, "eve", "").await.unwrap();
+    let sooner = acceptances::extending(&made.name, messages::at(60));
+    service.invitations().update_acceptance(sooner).await.unwrap();
     generals::create(service, into_team(&[internal("bob")])).await;
     let replacing = with_conflict(into_team(&[internal("bob")]), pb::OnConflict::Replace);
     generals::try_create(service, replacing).await.unwrap();
@@ -149,7 +159,9 @@ async fn every_follower_gets_the_same_events_of_every_type(database: TestDatabas
     let sink = Sink::start([]).await;
     let webhook_endpoint = Some(pb::WebhookEndpoint {
         uri: sink.uri(),
-        event_types: ["invitation.*", "delivery.*", "autojoin.*", "suppression.*"].map(str::to_owned).to_vec(),
+        event_types: ["invitation.*", "acceptance.*", "delivery.*", "autojoin.*", "suppression.*"]
+            .map(str::to_owned)
+            .to_vec(),
         ..Default::default()
     });
     let endpoint = pb::CreateWebhookEndpointRequest { webhook_endpoint, ..Default::default() };

@@ -242,7 +242,9 @@ async fn foreign_and_missing_resources_answer_alike(database: TestDatabase) {
                     path if path.ends_with("ApiKey") => "API_KEY_NOT_FOUND",
                     path if path.starts_with("AccessService/") => "ORGANIZATION_GRANT_NOT_FOUND",
                     "DeliveryService/ReportDeliveryStatus" | "DeliveryService/GetDelivery" => "DELIVERY_NOT_FOUND",
-                    "InvitationService/GetAcceptance" => "ACCEPTANCE_NOT_FOUND",
+                    path if path.ends_with("Acceptance") && path != "InvitationService/CheckAcceptance" => {
+                        "ACCEPTANCE_NOT_FOUND"
+                    }
                     "InvitationService/GetRecipient" => "RECIPIENT_NOT_FOUND",
                     "WebhookService/GetWebhookAttempt" => "WEBHOOK_ATTEMPT_NOT_FOUND",
                     path if path.starts_with("WebhookService/") => "WEBHOOK_ENDPOINT_NOT_FOUND",

@@ -84,6 +84,11 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     let all = pb::ListInvitationsResponse { invitations: vec![general()], ..Default::default() };
     let open = pb::ListOpenInvitationsResponse { invitations: vec![general()], ..Default::default() };
     let accepted = pb::AcceptInvitationResponse { invitation: Some(general()), ..Default::default() };
+    let checking = pb::CheckAcceptanceRequest {
+        access: Some(pb::check_acceptance_request::Access::Token(SECRET.to_owned())),
+        email_proof: SECRET.to_owned(),
+        ..Default::default()
+    };
     let accepted_one = || pb::AcceptInvitationsResult { invitation: Some(general()), ..Default::default() };
     let accepted_all = pb::AcceptInvitationsResponse { results: vec![accepted_one()] };
     let got = pb::BatchGetInvitationsResponse { invitations: vec![general()] };
@@ -131,6 +136,7 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("GuestInvitation", format!("{:?}", guest())),
         ("Invitation", format!("{:#?}", general())),
         ("PreviewInvitationRequest", format!("{:?}", crate::support::build::messages::preview(SECRET))),
+        ("CheckAcceptanceRequest", format!("{checking:?}")),
         ("AcceptInvitationRequest", format!("{:?}", crate::support::build::messages::accept(SECRET, "ann"))),
         ("DeclineInvitationRequest", format!("{:?}", crate::support::build::messages::decline(SECRET))),
         ("RecordEngagementRequest", format!("{:?}", crate::support::build::messages::view(SECRET))),

@@ -98,7 +98,9 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         | "WebhookService/RotateWebhookSecret"
         | "WebhookService/RedeliverWebhookEvents" => ("etag", "\"x\""),
         "RedemptionService/AcceptInvitation" => ("acceptor.subject", "bob"),
-        "RedemptionService/DeclineInvitation" | "InvitationService/DeclineInvitations" => ("reason", "because"),
+        "RedemptionService/DeclineInvitation"
+        | "InvitationService/DeclineInvitations"
+        | "InvitationService/ReleaseAcceptance" => ("reason", "because"),
         "RedemptionService/RecordEngagement" => ("source", "other"),
         "DeliveryService/RedeliverDeliveries" => ("parent", known.guest.as_str()),
         "AccessService/CreateOrganizationGrant" => ("organization_grant.permissions", "guest_invitations.write"),
@@ -113,6 +115,7 @@ fn other(rpc: &Rpc, known: &Known) -> Vec<u8> {
         "InvitationService/UpdateInvitation" => ("invitation.message", "Other"),
         "GuestInvitationService/UpdateGuestInvitation" => ("guest_invitation.parent_organization_name", "Other"),
         "InvitationService/CreateInvitation" => ("invitation.scope.id", "other"),
+        "InvitationService/UpdateAcceptance" => ("acceptance.etag", "\"x\""),
         "InvitationService/AcceptInvitations" => ("entries.name", known.guest.as_str()),
         "InvitationService/SettleInvitations" => ("acceptor.display_name", "Bob"),
         "InvitationService/RevokeInvitations" => ("filter.scope.id", "other"),
@@ -272,9 +275,10 @@ async fn request_id_of_one_organization_is_free_for_another(database: TestDataba
     service.stop().await;
 }
 
-/// These change general invitations alone.
+/// These change general invitations alone, or an acceptance, which a guest invitation that is open has not.
 fn is_left_out(path: &str) -> bool {
-    ["/SyncInternalInvitation", "/UpdateInvitation"].iter().any(|end| path.ends_with(end))
+    let about_others = ["/SyncInternalInvitation", "/UpdateInvitation", "/ReleaseAcceptance", "/UpdateAcceptance"];
+    about_others.iter().any(|end| path.ends_with(end))
 }
 
 async fn key_of_an_organization_replays_only_what_it_reaches(database: TestDatabase) {

@@ -65,6 +65,7 @@ fn is_noted(rpc: &Rpc, input: &Input) -> bool {
         ("/ReportDeliveryStatus", "detail"),
         ("/DeclineInvitation", "reason"),
         ("/SettleInvitations", "reason"),
+        ("/ReleaseAcceptance", "reason"),
         ("/RecordEngagement", "source"),
     ];
     noted.iter().any(|(method, field)| rpc.path.contains(method) && input.path == *field)

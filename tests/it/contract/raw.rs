@@ -29,7 +29,7 @@ pub(crate) struct Rpc {
 }
 
 /// The RPCs that change a resource: fields that a new resource requires are not required of them, but for its name.
-const UPDATES: [(&str, &str); 7] = [
+const UPDATES: [(&str, &str); 8] = [
     ("/UpdateConnectionInvitation", "connection_invitation"),
     ("/UpdateUserInvitation", "user_invitation"),
     ("/UpdateInvitation", "invitation"),
@@ -37,6 +37,7 @@ const UPDATES: [(&str, &str); 7] = [
     ("/UpdateWebhookEndpoint", "webhook_endpoint"),
     ("/UpdateOrganizationGrant", "organization_grant"),
     ("/UpdateApiKey", "api_key"),
+    ("/UpdateAcceptance", "acceptance"),
 ];
 
 /// A field that a caller may fill, by its path from the request message down.

@@ -12,6 +12,7 @@ use crate::support::build::guests::GUEST;
 use crate::support::build::{generals, guests, messages};
 use crate::support::service::Service;
 
+mod acceptances;
 mod each;
 mod known;
 mod scopes;
@@ -218,11 +219,6 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
             one(&update::of_general(pb::Invitation { name, message, ..Default::default() }, &[]))
         }
         "BatchGetInvitations" => one(&pb::BatchGetInvitationsRequest { names: vec![name, known.guest.clone()] }),
-        "GetAcceptance" => one(&pb::GetAcceptanceRequest { name: known.acceptance.clone() }),
-        "ListAcceptances" => {
-            let parent = format!("invitations/{}", known.id);
-            one(&pb::ListAcceptancesRequest { parent, ..Default::default() })
-        }
         "GetRecipient" => one(&pb::GetRecipientRequest { name: format!("{name}/recipients/1") }),
         "ListRecipients" => one(&pb::ListRecipientsRequest { parent: name, ..Default::default() }),
         "ListOpenInvitations" => {
@@ -262,7 +258,7 @@ fn of_any(method: &str, known: &Known) -> (About, Vec<u8>) {
             action: pb::InternalInvitationAction::Accepted.into(),
             ..Default::default()
         }),
-        _ => panic!("{method} has no request here"),
+        _ => acceptances::of_acceptances(method, known),
     }
 }
 

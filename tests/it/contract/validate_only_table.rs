@@ -13,6 +13,7 @@ use tonic_types::StatusExt as _;
 use super::idempotency::effects;
 use crate::rpc::redemption::keys;
 use crate::rpc::update;
+use crate::support::build::acceptances::{extending, releasing};
 use crate::support::build::guests::{GUEST, HOST, OTHER_HOST};
 use crate::support::build::{generals, messages};
 use crate::support::database::TestDatabase;
@@ -62,8 +63,12 @@ async fn dry_run_of_each_verb_answers_as_the_call_in_every_state(database: TestD
                         let unchanged = effects(&service).await == before;
                         assert!(unchanged, "{kind} {state:?} {path}: a dry run and a refused call change nothing");
                     }
+                    let checked = if number == 3 { check(&service, key, path, &body).await } else { None };
                     let done = outcome(call(&service, key, path, body.clone()).await);
                     assert_eq!(asked, done, "{kind} {state:?} {path}");
+                    if let Some(checked) = checked {
+                        compare(&checked, done.as_ref());
+                    }
                     if number == 2 {
                         before = effects(&service).await;
                     }
@@ -74,6 +79,26 @@ async fn dry_run_of_each_verb_answers_as_the_call_in_every_state(database: TestD
     }
     assert!(outcomes.len() >= 4, "the table meets {outcomes:?}");
     service.stop().await;
+}
+
+/// Checks an accept by its link: returns all that keeps the person from it; `None` for another call.
+async fn check(service: &Service, key: &str, path: &str, body: &[u8]) -> Option<pb::CheckAcceptanceResponse> {
+    if path != "RedemptionService/AcceptInvitation" {
+        return None;
+    }
+    let accept = pb::AcceptInvitationRequest::decode(body).unwrap();
+    let access = Some(pb::check_acceptance_request::Access::Token(accept.token));
+    let request = pb::CheckAcceptanceRequest { access, acceptor: accept.acceptor, ..Default::default() };
+    let checked = call(service, key, "InvitationService/CheckAcceptance", request.encode_to_vec()).await.unwrap();
+    Some(pb::CheckAcceptanceResponse::decode(checked).unwrap())
+}
+
+/// Compares what a check says with what the accept then says: its error is the first blocker.
+fn compare(checked: &pb::CheckAcceptanceResponse, done: Option<&(Code, String, String, BTreeMap<String, String>)>) {
+    assert_eq!(checked.acceptable, done.is_none(), "{checked:?}, and {done:?}");
+    let first =
+        checked.blockers.first().map(|first| (first.reason.clone(), [&*first.message, &first.remedy].join(": ")));
+    assert_eq!(first, done.map(|(_, message, reason, _)| (reason.clone(), message.clone())));
 }
 
 async fn call(service: &Service, key: &str, path: &str, body: Vec<u8>) -> Result<bytes::Bytes, Status> {
@@ -107,6 +132,12 @@ fn verbs(kind: &str, made: &pb::Invitation) -> Vec<Call> {
         ("InvitationService/UpdateInvitation", updated(&name, &invited, &[])),
         ("InvitationService/UpdateInvitation", updated(&name, "kim@example.org", &[1, 9])),
     ];
+    let accepted = made.acceptances.first().map(|accepted| accepted.name.clone());
+    let accepted = accepted.unwrap_or_else(|| format!("{name}/acceptances/{}", messages::COMPANY));
+    calls.push(("InvitationService/UpdateAcceptance", extending(&accepted, messages::at(2_000_000)).encode_to_vec()));
+    for mode in [pb::ReleaseMode::Undo, pb::ReleaseMode::End] {
+        calls.push(("InvitationService/ReleaseAcceptance", releasing(&accepted, mode).encode_to_vec()));
+    }
     let name = typed;
     match kind {
         "connectionInvitations" => {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use invitation_service::domain::command::{
-    AcceptInvitation, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation, Expiry,
-    ExpiryTime, MapUpdate, OnConflict, ReassignInvitation, RecordCreatedConnection, ReportDelivery, Request,
-    SettleDelivery, Target, UpdateInvitation, UpdatedFields, VerifyEmail,
+    AcceptInvitation, AcceptanceTarget, Access, Action, Command, CreateInvitation, DeclineInvitation, DeleteInvitation,
+    Expiry, ExpiryTime, MapUpdate, OnConflict, ReassignInvitation, RecordCreatedConnection, ReleaseAcceptance,
+    ReportDelivery, Request, SettleDelivery, Target, UpdateAcceptance, UpdateInvitation, UpdatedFields, VerifyEmail,
 };
 use invitation_service::domain::delivery::{DeliveryEnd, DeliveryReport};
-use invitation_service::domain::invitation::acceptance::Acceptor;
+use invitation_service::domain::invitation::acceptance::{Acceptor, ReleaseMode};
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::domain::kind::Kind;
 use invitation_service::domain::kind::connection::NewConnection;
@@ -136,6 +136,9 @@ impl Chooser<'_> {
             let user_id = self.random.pick(&PEOPLE).to_owned();
             create.details.shared_mut().inviter = Some(Inviter { user_id, ..Inviter::default() });
         }
+        if self.random.chance(30) {
+            create.details.shared_mut().grant_ttl = Some(seconds(self.random.pick(&SPANS)));
+        }
         if self.random.chance(20) {
             create.labels.insert("team".to_owned(), self.random.pick(&PEOPLE).to_owned());
         }
@@ -179,12 +182,14 @@ impl Chooser<'_> {
                 let domains: Vec<_> = domains.into_iter().filter(|_| self.random.chance(50)).collect();
                 ("Sync", sync(self.random.pick(&["t1", "t2"]), &domains))
             }
-            75..79 => ("Connect", self.connect(about)),
-            79..82 => {
+            75..77 => ("Connect", self.connect(about)),
+            77..80 => ("Release", self.release(about).unwrap_or_else(|| revoke(about))),
+            80..81 => ("Extend", self.extend(about).unwrap_or_else(|| revoke(about))),
+            81..83 => {
                 let verify = VerifyEmail { access: Access::Link(about.claims(0)), email: email(&self.address()) };
                 ("Verify", Action::VerifyEmail(verify))
             }
-            82..87 => ("Report", self.report().unwrap_or_else(|| revoke(about))),
+            83..87 => ("Report", self.report().unwrap_or_else(|| revoke(about))),
             _ => ("Settle", self.settle().unwrap_or_else(|| record(about, EngagementType::View))),
         }
     }
@@ -285,6 +290,30 @@ impl Chooser<'_> {
             status,
             acceptance,
         })
+    }
+
+    /// Undoes an acceptance, or ends it.
+    fn release(&mut self, about: &Invitation) -> Option<Action> {
+        let target = self.made(about)?;
+        let mode = if self.random.chance(70) { ReleaseMode::Undo } else { ReleaseMode::End };
+        Some(Action::ReleaseAcceptance(ReleaseAcceptance { target, mode, reason: None }))
+    }
+
+    /// Changes for how long an acceptance counts.
+    fn extend(&mut self, about: &Invitation) -> Option<Action> {
+        let target = self.made(about)?;
+        let expire_at = self.now.plus(seconds(self.random.pick(&SPANS)));
+        let grant_expire_at = Some(Some(expire_at).filter(|_| self.random.chance(80)));
+        Some(Action::UpdateAcceptance(UpdateAcceptance { target, grant_expire_at }))
+    }
+
+    /// One of the acceptances of an invitation, now and then of this version alone.
+    fn made(&mut self, about: &Invitation) -> Option<AcceptanceTarget> {
+        let made = self.model.acceptances.values().map(|(_, acceptance)| acceptance);
+        let made: Vec<_> = made.filter(|made| made.invitation == about.id).cloned().collect();
+        let made = self.random.pick_late(&made)?;
+        let etag = self.random.chance(20).then(|| made.etag());
+        Some(AcceptanceTarget { invitation: about.id, id: made.id, etag })
     }
 
     fn report(&mut self) -> Option<Action> {

@@ -19,7 +19,7 @@ pub(super) enum Fault {
     Leave(usize),
 }
 
-const PLACES: [&str; 13] = [
+const PLACES: [&str; 14] = [
     "event INSERT",
     "event UPDATE",
     "invitation INSERT",
@@ -29,6 +29,7 @@ const PLACES: [&str; 13] = [
     "request INSERT",
     "slot INSERT",
     "acceptance INSERT",
+    "acceptance UPDATE",
     "suppression INSERT",
     "seat INSERT",
     "scope_settings UPDATE",

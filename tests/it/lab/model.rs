@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use invitation_service::domain::command::{Action, Command, ExpireInvitation, RequestKey};
+use invitation_service::domain::command::{Action, Command, ExpireGrant, ExpireInvitation, RequestKey};
 use invitation_service::domain::decide::Context;
 use invitation_service::domain::delivery::{Delivery, DeliveryState, NewDelivery, Purpose, REMOVED, REPLACED};
 use invitation_service::domain::group::loaded::{Loaded, Remembered};
 use invitation_service::domain::group::{BatchMode, Executed, Group, Save};
-use invitation_service::domain::invitation::acceptance::Acceptance;
+use invitation_service::domain::invitation::acceptance::{Acceptance, AcceptanceState};
 use invitation_service::domain::invitation::event::NewEvent;
 use invitation_service::domain::invitation::refusal::Refusal;
 use invitation_service::domain::invitation::slot::{Slot, SlotKey};
@@ -281,15 +281,25 @@ impl Model {
     pub(super) fn untold(&self, now: Timestamp) -> Vec<Command> {
         let expired = self.invitations.values().filter(|invitation| invitation.state_at(now) == State::Expired);
         let untold = expired.filter(|invitation| invitation.expiry_told_at != invitation.facts.expire_at);
-        let mut untold: Vec<_> = untold.collect();
-        untold.sort_by_key(|invitation| (invitation.facts.expire_at, invitation.account.clone(), invitation.id));
-        let command = |invitation: &Arc<Invitation>| Command {
-            reach: Reach::of_account(invitation.account.clone()),
+        let invitations = untold.map(|invitation| {
+            let action = Action::Expire(ExpireInvitation { id: invitation.id });
+            (invitation.facts.expire_at.unwrap(), invitation.account.clone(), invitation.id, Uuid::nil(), action)
+        });
+        let over = self.acceptances.values().filter(|(_, made)| made.state_at(now) == AcceptanceState::Expired);
+        let untold = over.filter(|(_, made)| made.grant_told_at != made.grant_expire_at);
+        let grants = untold.map(|(account, made)| {
+            let action = Action::ExpireGrant(ExpireGrant { invitation: made.invitation, id: made.id });
+            (made.grant_expire_at.unwrap(), account.clone(), made.invitation, made.id.0, action)
+        });
+        let mut untold: Vec<_> = invitations.chain(grants).collect();
+        untold.sort_by_key(|(at, account, invitation, acceptance, _)| (*at, account.clone(), *invitation, *acceptance));
+        let command = |(at, account, invitation, acceptance, action): (_, _, InvitationId, Uuid, _)| Command {
+            reach: Reach::of_account(account),
             actor: "system/expiry".to_owned(),
             grantable_roles: GrantableRoles::default(),
             request: None,
-            seed: IdSeed::new(invitation.facts.expire_at.unwrap(), *invitation.id.0.as_bytes()),
-            action: Action::Expire(ExpireInvitation { id: invitation.id }),
+            seed: IdSeed::new(at, *if acceptance.is_nil() { invitation.0 } else { acceptance }.as_bytes()),
+            action,
         };
         untold.into_iter().map(command).collect()
     }
@@ -297,7 +307,7 @@ impl Model {
     /// Checks what must hold in any model, so that a mistake which the domain shares with the service is noticed.
     pub(super) fn check(&self, now: Timestamp) {
         let mut uses = BTreeMap::<InvitationId, u32>::new();
-        for (_, acceptance) in self.acceptances.values() {
+        for (_, acceptance) in self.acceptances.values().filter(|(_, acceptance)| !acceptance.is_undone()) {
             *uses.entry(acceptance.invitation).or_default() += 1;
         }
         for (key, used) in self.requests.iter().filter(|(key, _)| key.method == "email_proof") {
@@ -308,7 +318,12 @@ impl Model {
                 key.id
             );
         }
-        self.seating.check();
+        self.seating.check(&self.acceptances);
+        let mut subjects = BTreeSet::new();
+        for (_, acceptance) in self.acceptances.values().filter(|(_, acceptance)| !acceptance.is_undone()) {
+            let is_only = subjects.insert((acceptance.invitation, &acceptance.subject));
+            assert!(is_only, "{:?} has two acceptances of {:?}", acceptance.subject, acceptance.invitation);
+        }
         let mut holders = BTreeMap::new();
         for (id, invitation) in &self.invitations {
             let used = uses.get(id).copied().unwrap_or_default();

@@ -15,7 +15,7 @@ use super::webhooks::Posted;
 /// The lines of each table.
 pub(super) type Rows = BTreeMap<&'static str, BTreeSet<String>>;
 
-/// Tables with their columns; a column's first character is its type: text, number, id, JSON.
+/// Tables with their columns; a column's first character is its type: text, number, id, boolean, JSON.
 const TABLES: [(&str, &str); 18] = [
     (
         "invitation",
@@ -25,7 +25,11 @@ const TABLES: [(&str, &str); 18] = [
     ),
     ("recipient", "t:account_id i:invitation_id n:ordinal t:recipient_type t:value n:accepted_at n:declined_at"),
     ("label", "t:account_id i:invitation_id t:key t:value"),
-    ("acceptance", "t:account_id i:invitation_id i:id t:subject n:recipient i:created_connection_id n:accepted_at"),
+    (
+        "acceptance",
+        "t:account_id i:invitation_id i:id t:subject n:recipient i:created_connection_id n:accepted_at i:undone_id
+        n:released_at n:grant_expire_at n:grant_told_at",
+    ),
     ("engagement", "t:account_id i:invitation_id n:views n:clicks n:unfurls n:last_sequence"),
     (
         "event",
@@ -48,7 +52,7 @@ const TABLES: [(&str, &str); 18] = [
         "scope_settings",
         "t:account_id i:id t:scope_type t:scope_id n:seats n:occupied n:held n:lapsed n:revision",
     ),
-    ("seat", "t:account_id i:scope_uid t:subject i:id n:occupied_at j:holders"),
+    ("seat", "t:account_id i:scope_uid t:subject i:id b:by_caller n:occupied_at j:holders"),
     ("seat_hold", "t:account_id i:invitation_id n:open_until i:scope_uid n:uses"),
     ("webhook_endpoint", "t:account_id i:id n:since_position n:failing_since n:disabled_at n:revision"),
     (
@@ -87,6 +91,7 @@ fn select(backend: DbBackend, table: &str, columns: &str) -> String {
             ("j", _) => json = format!("CAST({name} AS text)"),
             ("i", DbBackend::Sqlite) => cells.push(format!("coalesce(lower(nullif(hex({name}), '')), '-')")),
             ("i", _) => cells.push(format!("coalesce(replace(CAST({name} AS text), '-', ''), '-')")),
+            ("b", _) => cells.push(format!("CASE WHEN {name} THEN '1' ELSE '0' END")),
             _ => cells.push(format!("coalesce(CAST({name} AS text), '-')")),
         }
     }
@@ -145,11 +150,30 @@ impl Model {
         self.invitation_rows(&mut add);
         self.event_rows(&mut add);
         for (account, acceptance) in self.acceptances.values() {
-            let connection = acceptance.created_connection.as_ref().map(|created| created.connection.id);
+            let is_undone = acceptance.is_undone();
+            let created = acceptance.created_connection.as_ref().filter(|_| !is_undone);
+            let connection = created.map(|created| created.connection.id);
+            let undone_id = id(if is_undone { acceptance.id.0 } else { Uuid::nil() });
+            let released_at = at(acceptance.release.map(|release| release.at));
             let (account, invitation) = (text(account.as_str()), id(acceptance.invitation.0));
             let (own, subject) = (id(acceptance.id.0), text(&acceptance.subject.0));
             let (recipient, accepted_at) = (maybe(acceptance.recipient), at(Some(acceptance.accepted_at)));
-            add("acceptance", &[account, invitation, own, subject, recipient, connection.and_then(id), accepted_at]);
+            add(
+                "acceptance",
+                &[
+                    account,
+                    invitation,
+                    own,
+                    subject,
+                    recipient,
+                    connection.and_then(id),
+                    accepted_at,
+                    undone_id,
+                    released_at,
+                    at(acceptance.grant_expire_at),
+                    at(acceptance.grant_told_at),
+                ],
+            );
         }
         for (key, remembered) in &self.requests {
             let mac = remembered.digest.hex();

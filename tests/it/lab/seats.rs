@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use invitation_service::domain::group::loaded::Loaded;
-use invitation_service::domain::invitation::acceptance::Subject;
+use invitation_service::domain::invitation::acceptance::{Acceptance, Subject};
+use invitation_service::domain::kind::{Scope, company_scope};
 use invitation_service::domain::seat::{HOLD_GRACE, ScopeKey, ScopeSeats, Seat, SeatHold, SeatSave};
-use invitation_service::domain::value::id::{IdSeed, InvitationId};
+use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Timestamp;
 use invitation_service::store::{ScopeUpdate, ScopeUpdated, SeatsWritten, WriteOnce};
@@ -18,6 +19,7 @@ use super::model::Model;
 use super::rows::{at, id, maybe, text};
 use super::turns::without_fault;
 use super::world::World;
+use crate::support::build::commands::COMPANY;
 
 /// The scopes that count their seats.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +82,10 @@ impl Seating {
             let holders = holders.map(|holder| Value::from(format!("{}/{}", holder.invitation.0, holder.acceptance.0)));
             let holders = Value::from_iter(holders).to_string();
             let names = [text(account.as_str()), id(*scope), text(&subject.0), id(seat.id)];
-            add("seat", &[&names[..], &[at(Some(seat.occupied_at)), Some(holders)]].concat());
+            add(
+                "seat",
+                &[&names[..], &[text(u8::from(seat.by_caller)), at(Some(seat.occupied_at)), Some(holders)]].concat(),
+            );
         }
         for ((account, invitation, until), (scope, uses)) in &self.holds {
             let until = at(Some(*until));
@@ -88,7 +93,18 @@ impl Seating {
         }
     }
 
-    pub(super) fn check(&self) {
+    /// A release and a told expiry give the seat back, and an acceptance that is made again needs one.
+    pub(super) fn check(&self, acceptances: &BTreeMap<AcceptanceId, (AccountId, Acceptance)>) {
+        for ((_, subject), (_, seat)) in &self.seats {
+            assert!(seat.by_caller || !seat.holders.is_empty(), "nothing holds the seat of {subject:?}");
+            let ids: BTreeSet<_> = seat.holders.iter().map(|holder| holder.acceptance).collect();
+            assert_eq!(ids.len(), seat.holders.len(), "each acceptance holds the seat of {subject:?} once");
+            for (_, held) in ids.iter().map(|id| &acceptances[id]) {
+                let is_over = held.grant_told_at.is_some() && held.grant_told_at == held.grant_expire_at;
+                assert!(held.release.is_none() && !is_over, "{subject:?} has a seat by what counts no longer");
+                assert_eq!(held.subject, *subject, "the seat is that of the person who accepted");
+            }
+        }
         for scope in self.scopes.values() {
             let people = self.seats.keys().filter(|(id, _)| *id == scope.id).count();
             assert_eq!(scope.occupied, i64::try_from(people).unwrap(), "the people in the seats of a scope");
@@ -115,8 +131,8 @@ impl Model {
         });
         for invitation in of_scope.filter(|_| begins) {
             let facts = &invitation.facts;
-            let ended = facts.revoked_at.or(facts.declined_at).or(facts.accepted_elsewhere_at).is_some();
-            if raises && !ended && facts.remaining_uses() != Some(0) {
+            let ended = facts.revoked_at.or(facts.declined_at).is_some();
+            if raises && (!ended || facts.use_count > 0) {
                 std::sync::Arc::make_mut(invitation).revision += 1;
             }
             if let Some(hold) = SeatHold::of(invitation, now) {
@@ -130,10 +146,12 @@ impl Model {
 }
 
 impl World {
-    /// One scope of each account counts its seats from the beginning.
+    /// Two scopes of each account count their seats from the beginning: a team, and the company of the links.
     pub(super) async fn begin_to_seat(&mut self) {
-        for account in accounts() {
-            let key = ScopeKey { account, scope_type: "team".to_owned(), scope_id: "t1".to_owned() };
+        let scopes = [Scope::new("team", "t1"), company_scope(COMPANY)];
+        let keys =
+            accounts().into_iter().flat_map(|account| scopes.clone().map(|scope| ScopeKey::new(&account, &scope)));
+        for key in keys.collect::<Vec<_>>() {
             let update = ScopeUpdate { seats: Some(Some(4)), reserve_open: Some(self.random.chance(50)) };
             let new_id = Uuid::from_bytes(self.random.bytes());
             let set = self.store().update_scope(&key, update, (None, new_id), &WriteOnce::default()).await.unwrap();

@@ -25,8 +25,9 @@ use invitation_service::domain::value::id::{AcceptanceId, IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::entropy::Entropy;
 use invitation_service::store::{
-    AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, CodeTry, DeliveryQuery, EndpointQuery,
-    PruneTurn, RecipientQuery, RedeliveryQuery, Store, Tried, WantedEvents, WebhookAttemptResult, WriteOnce,
+    AcceptanceFilter, AcceptanceQuery, Attempt, AttemptOutcome, AttemptQuery, BatchMode, CodeTry, DeliveryQuery,
+    EndpointQuery, PruneTurn, RecipientQuery, RedeliveryQuery, Store, Tried, WantedEvents, WebhookAttemptResult,
+    WriteOnce,
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection, IsolationLevel, TransactionTrait};
 use uuid::Uuid;
@@ -197,8 +198,8 @@ async fn reads(desk: &mut Desk, id: InvitationId) {
     let acceptances = AcceptanceQuery::of(id, 10);
     reads.list_acceptances(&reach(), &acceptances).await.unwrap().unwrap();
     desk.check("list acceptances").await;
-    let of_subject = AcceptanceQuery { subject: Some(Subject("dan".to_owned())), ..acceptances };
-    reads.list_acceptances(&reach(), &of_subject).await.unwrap().unwrap();
+    let filter = AcceptanceFilter { subject: Some(Subject("dan".to_owned())), ..AcceptanceFilter::default() };
+    reads.list_acceptances(&reach(), &AcceptanceQuery { filter, ..acceptances }).await.unwrap().unwrap();
     desk.check("list acceptances of a subject").await;
     assert_eq!(reads.list_recipients(&reach(), &RecipientQuery::of(id, 10)).await.unwrap().unwrap().len(), 3);
     desk.check("list recipients").await;

@@ -24,10 +24,10 @@ pub(super) const GROW: &str = "
         SELECT account_id, id, 9, CASE kind WHEN 'general' THEN 'internal' ELSE 'email' END,
             CASE kind WHEN 'general' THEN 'ended' ELSE 'a@b.org' END, 'x', created_at FROM invitation WHERE creator = 'x';
     UPDATE invitation SET revoked_at = 1 WHERE creator = 'x' AND kind = 'general';
-    INSERT INTO acceptance (account_id, invitation_id, id, subject, accepted_at, details)
-        SELECT account_id, id, gen_random_uuid(), 'x', 1, '{}' FROM invitation WHERE creator = 'x';
-    INSERT INTO acceptance (account_id, invitation_id, id, subject, accepted_at, details)
-        SELECT 'acme', (SELECT id FROM invitation WHERE creator = 'x' LIMIT 1), gen_random_uuid(), 'x' || n, 1, '{}'
+    INSERT INTO acceptance (account_id, invitation_id, id, subject, accepted_at, details, undone_id)
+        SELECT account_id, id, gen_random_uuid(), 'x', 1, '{}', '00000000-0000-0000-0000-000000000000' FROM invitation WHERE creator = 'x';
+    INSERT INTO acceptance (account_id, invitation_id, id, subject, accepted_at, details, undone_id)
+        SELECT 'acme', (SELECT id FROM invitation WHERE creator = 'x' LIMIT 1), gen_random_uuid(), 'x' || n, 1, '{}', '00000000-0000-0000-0000-000000000000'
         FROM generate_series(1, ROWS) n;
     INSERT INTO event (account_id, invitation_id, sequence, id, kind, event_type, occurred_at, actor, data, position)
         SELECT CASE n % 2 WHEN 0 THEN 'acme' ELSE 'other' END, gen_random_uuid(), 1, gen_random_uuid(), 'connection',

@@ -1,5 +1,7 @@
 //! Seats of scopes: exact over replicas, one for each person, held by open invitations, and given back.
 
+mod released;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! Builders of invitations, commands and messages for all tests.
 
+pub(crate) mod acceptances;
 pub(crate) mod commands;
 pub(crate) mod generals;
 pub(crate) mod guests;

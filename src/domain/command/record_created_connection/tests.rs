@@ -47,9 +47,10 @@ fn editing() -> Invitation {
 
 fn created(changes: &Changes) -> Option<&CreatedConnection> {
     match changes.acceptance.as_ref()? {
-        AcceptanceChange::Create(acceptance) | AcceptanceChange::Update(acceptance) => {
-            acceptance.created_connection.as_ref()
-        }
+        AcceptanceChange::Create(acceptance)
+        | AcceptanceChange::Update(acceptance)
+        | AcceptanceChange::Resume(acceptance)
+        | AcceptanceChange::Stop(acceptance) => acceptance.created_connection.as_ref(),
     }
 }
 

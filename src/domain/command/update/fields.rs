@@ -16,7 +16,7 @@ use crate::domain::kind::shared::{Inviter, RedirectUri};
 use crate::domain::kind::{Details, Scope};
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text::MAX_JSON_BYTES;
-use crate::domain::value::time::Timestamp;
+use crate::domain::value::time::{Timestamp, Ttl};
 
 /// The new values of fields. A field that is `None` stays as it is; an inner `None` clears it.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +43,8 @@ pub struct UpdatedFields {
     pub locale: Option<Option<String>>,
     /// The address that the caller's page sends the person to.
     pub redirect_uri: Option<Option<RedirectUri>>,
+    /// The time for which an acceptance counts, from now on.
+    pub grant_ttl: Option<Option<Ttl>>,
     /// The caller's own data that holders of the link see.
     pub metadata: Option<JsonUpdate>,
     /// The values that the form of a new connection starts with.
@@ -225,6 +227,7 @@ impl UpdatedFields {
         told.silent("message", &mut shared.message, self.message.as_ref());
         told.text("locale", &mut shared.locale, self.locale.as_ref());
         told.redirect(&mut shared.redirect_uri, self.redirect_uri.as_ref());
+        told.grant_ttl(&mut shared.grant_ttl, self.grant_ttl);
         told.json("metadata", &mut shared.metadata, self.metadata.as_ref())
     }
 

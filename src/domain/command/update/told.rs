@@ -14,12 +14,12 @@ use crate::domain::kind::shared::{Inviter, RedirectUri};
 use crate::domain::kind::{Kind, Scope};
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text::MAX_ENTRIES;
-use crate::domain::value::time::Timestamp;
+use crate::domain::value::time::{Timestamp, Ttl};
 
 /// The fields, among those of an event of an update, that give roles to more people, for longer, or other ones.
-pub(in crate::domain) const GIVING_FIELDS: [&str; 4] = ["expire_time", "max_uses", "roles", RECIPIENTS];
+pub(in crate::domain) const GIVING_FIELDS: [&str; 5] = ["expire_time", "grant_ttl", "max_uses", "roles", RECIPIENTS];
 /// The fields that an acceptor is offered, or that say who may accept: they cannot change once it has ended.
-const OFFER: [&str; 5] = ["expire_time", "max_uses", "roles", "groups", "prefill"];
+const OFFER: [&str; 6] = ["expire_time", "grant_ttl", "max_uses", "roles", "groups", "prefill"];
 /// The recipients, as a field of an event.
 const RECIPIENTS: &str = "recipients";
 
@@ -93,6 +93,15 @@ impl Told {
     pub(super) fn number(&mut self, field: &str, old: Option<u32>, new: Option<u32>) {
         if old != new {
             self.change(field, json!(old), json!(new));
+        }
+    }
+
+    /// Tells of a time as the JSON of a duration, such as `604800s`.
+    pub(super) fn grant_ttl(&mut self, present: &mut Option<Ttl>, new: Option<Option<Ttl>>) {
+        if let Some(new) = new.filter(|new| new != present) {
+            let text = |ttl: &Option<Ttl>| ttl.map_or(Value::Null, |ttl| Value::from(ttl.to_string()));
+            self.change("grant_ttl", text(present), text(&new));
+            *present = new;
         }
     }
 

@@ -70,7 +70,7 @@ fn expected(shape: Shape, state: State, verb: &str, invitation: &Invitation) -> 
 
 /// The shapes of invitation, as far as the lifecycle distinguishes them.
 #[derive(Clone, Copy, Debug)]
-enum Shape {
+pub(super) enum Shape {
     /// To one address, of any kind.
     One(Kind),
     /// A connection invitation for everyone with the link.
@@ -80,7 +80,7 @@ enum Shape {
     Autojoin,
 }
 
-fn shapes() -> impl Iterator<Item = Shape> {
+pub(super) fn shapes() -> impl Iterator<Item = Shape> {
     Kind::ALL.map(Shape::One).into_iter().chain([Shape::Link, Shape::ForMany, Shape::Autojoin])
 }
 
@@ -109,7 +109,7 @@ fn active(shape: Shape) -> Invitation {
 }
 
 /// Returns the ways in which an invitation of a shape is in a state; empty if it never is.
-fn ways_to_be(shape: Shape, state: State) -> Vec<Invitation> {
+pub(super) fn ways_to_be(shape: Shape, state: State) -> Vec<Invitation> {
     let at = Some(minutes(-10));
     let with = |change: fn(&mut Invitation)| {
         let mut invitation = active(shape);
@@ -148,7 +148,7 @@ fn ways_to_be(shape: Shape, state: State) -> Vec<Invitation> {
 }
 
 /// Returns a new acceptor with the required proof.
-fn newcomer(shape: Shape) -> (u16, Acceptor) {
+pub(super) fn newcomer(shape: Shape) -> (u16, Acceptor) {
     match shape {
         Shape::One(_) => (1, acceptor("late")),
         Shape::Link | Shape::ForMany => (0, acceptor("late")),

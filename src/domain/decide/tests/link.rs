@@ -97,13 +97,17 @@ fn by_name(invitation: &Invitation, etag: Option<&str>) -> Vec<(&'static str, Ac
         | Action::SyncAutojoin(_)
         | Action::Create(_)
         | Action::Accept(_)
+        | Action::CheckAcceptance(_)
         | Action::Decline(_)
         | Action::RecordEngagement(_)
         | Action::SettleDelivery(_)
         | Action::ReportDelivery(_)
         | Action::VerifyEmail(_)
         | Action::Expire(_)
-        | Action::EraseRecipient(_) => None,
+        | Action::EraseRecipient(_)
+        | Action::ReleaseAcceptance(_)
+        | Action::UpdateAcceptance(_)
+        | Action::ExpireGrant(_) => None,
     });
     named.collect()
 }

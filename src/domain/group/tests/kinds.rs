@@ -13,10 +13,11 @@ use crate::domain::command::{
 use crate::domain::decide::decide;
 use crate::domain::fixtures::{
     CONTEXT, accept, accept_by_system, at, command, creation, decline, decline_as, delete, details, email, general,
-    minutes, organization, person, resend, revoke, set_recipients, sync, ttl, updating,
+    minutes, organization, person, release, resend, revoke, set_recipients, sync, ttl, updating,
 };
 use crate::domain::group::loaded::Loaded;
 use crate::domain::invitation::Invitation;
+use crate::domain::invitation::acceptance::{Acceptance, ReleaseMode};
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::general::{GeneralDetails, RecipientMatch, Usage};
@@ -42,6 +43,7 @@ enum Verb {
     Recipients { of: usize, added: Option<&'static str>, removed: Option<u16>, mails: bool },
     Delete { of: usize },
     Sync { domains: Vec<&'static str> },
+    Release { made: usize, mode: ReleaseMode },
 }
 
 fn create() -> impl Strategy<Value = Verb> {
@@ -79,6 +81,9 @@ fn verb() -> impl Strategy<Value = Verb> {
         1 => of().prop_map(|of| Verb::Delete { of }),
         2 => sample::subsequence(&DOMAINS[..], 0..=2).prop_map(|domains| Verb::Sync { domains }),
         1 => Just(Verb::Sync { domains: vec!["y.org", "x.org"] }),
+        4 => (0..4_usize, any::<bool>()).prop_map(|(made, undo)| {
+            Verb::Release { made, mode: if undo { ReleaseMode::Undo } else { ReleaseMode::End } }
+        }),
     ]
 }
 
@@ -99,7 +104,7 @@ fn creating(verb: &Verb) -> Option<CreateInvitation> {
 }
 
 /// Returns the action on one of the invitations; `None` if there are fewer.
-fn action(verb: &Verb, all: &[&Invitation]) -> Option<Action> {
+fn action(verb: &Verb, all: &[&Invitation], made: &[&Acceptance]) -> Option<Action> {
     if let Some(create) = creating(verb) {
         return Some(Action::Create(Box::new(create)));
     }
@@ -131,6 +136,7 @@ fn action(verb: &Verb, all: &[&Invitation]) -> Option<Action> {
             set_recipients(here(of)?, &added.map(at).into_iter().collect::<Vec<_>>(), removed.as_slice(), *mails)
         }
         Verb::Delete { of } => delete(here(of)?),
+        Verb::Release { made: number, mode } => release(made.get(*number)?, *mode),
         Verb::Sync { domains } => Action::SyncAutojoin(Box::new(SyncAutojoin { ..sync(domains) })),
     })
 }
@@ -140,12 +146,20 @@ fn asked_for(all: &Loaded, command: &Command) -> Loaded {
     let mut loaded = Loaded::empty(all.now);
     let account = command.account();
     let mut read_set = command.read_set();
-    for _ in 0..2 {
+    for look in 1..=3 {
         let found = read_set.invitation.and_then(|id| all.invitation(account, id).ok());
         if let Some(invitation) = found {
             loaded.put_invitation(Invitation::clone(invitation));
             let accepted = read_set.subject.as_ref().and_then(|subject| all.acceptance_of(invitation.id, subject));
             accepted.into_iter().for_each(|acceptance| loaded.put_acceptance(acceptance.clone()));
+        }
+        if read_set.newest_acceptances
+            && let Some(invitation) = found
+        {
+            all.acceptances_of(invitation).into_iter().for_each(|acceptance| loaded.put_acceptance(acceptance));
+        }
+        for id in &read_set.found {
+            loaded.put_invitation(Invitation::clone(all.invitation(account, *id).unwrap()));
         }
         for key in &read_set.slots {
             let Some(slot) = all.slot(account, key) else { continue };
@@ -155,7 +169,10 @@ fn asked_for(all: &Loaded, command: &Command) -> Loaded {
         for id in read_set.open_search.iter().flat_map(|search| all.rivals(account, search).ids) {
             loaded.put_invitation(Invitation::clone(all.invitation(account, id).unwrap()));
         }
-        read_set = command.second_read_set(&loaded, &Quotas::NONE);
+        read_set = match look {
+            1 => command.second_read_set(&loaded, &Quotas::NONE),
+            _ => command.third_read_set(&loaded),
+        };
     }
     loaded
 }
@@ -177,7 +194,8 @@ fn check_moment(group: &Group) {
         let terminal = [facts.revoked_at, facts.emptied_at, facts.declined_at, facts.accepted_elsewhere_at];
         let terminal = terminal.into_iter().flatten().count() + usize::from(facts.remaining_uses() == Some(0));
         assert!(terminal <= 1, "at most one terminal fact: {facts:?}");
-        let made = group.save().accepted.values().filter(|(_, acceptance)| acceptance.invitation == invitation.id);
+        let made = group.save().accepted.values().map(|(_, acceptance)| acceptance);
+        let made = made.filter(|made| made.invitation == invitation.id && !made.is_undone());
         assert_eq!(made.count(), facts.use_count as usize, "a use for each acceptance");
         for key in invitation.slots().into_iter().filter(|_| invitation.holds_slots_at(now)) {
             let slot = group.loaded.slot(&invitation.account, &key).map(|slot| slot.invitation);
@@ -207,7 +225,8 @@ fn check_change(verb: &Verb, before: &Seen, after: &Seen, events: &[(InvitationI
         let synced = matches!(verb, Verb::Sync { .. }) && before.facts.emptied_at.is_some();
         // More uses open what was used up again, and nothing else.
         let raised = after.facts.max_uses > before.facts.max_uses && before.facts.remaining_uses() == Some(0);
-        let back = synced || raised && after.facts.accepted_elsewhere_at.is_none();
+        let is_released = matches!(verb, Verb::Release { .. });
+        let back = is_released || synced || raised && after.facts.accepted_elsewhere_at.is_none();
         if !back && matches!(states[0], State::Revoked | State::Declined | State::Fulfilled) {
             assert_eq!(states[0], states[1], "a terminal state is never left: {verb:?}");
         }
@@ -217,7 +236,10 @@ fn check_change(verb: &Verb, before: &Seen, after: &Seen, events: &[(InvitationI
         for (event, happened) in [
             (EventType::Accepted, after.facts.use_count > before.facts.use_count),
             (EventType::Revoked, after.facts.revoked_at != before.facts.revoked_at),
-            (EventType::AcceptedElsewhere, after.facts.accepted_elsewhere_at != before.facts.accepted_elsewhere_at),
+            (
+                EventType::AcceptedElsewhere,
+                !is_released && after.facts.accepted_elsewhere_at != before.facts.accepted_elsewhere_at,
+            ),
             (EventType::Archived, after.archived_at > before.archived_at),
             (EventType::Unarchived, after.archived_at < before.archived_at),
         ] {
@@ -229,7 +251,8 @@ fn check_change(verb: &Verb, before: &Seen, after: &Seen, events: &[(InvitationI
 fn one_step(group: &mut Group, number: u8, verb: &Verb) {
     let before = see(group);
     let all: Vec<_> = before.values().collect();
-    let Some(action) = action(verb, &all) else { return };
+    let made: Vec<_> = group.save().accepted.values().map(|(_, acceptance)| acceptance).collect();
+    let Some(action) = action(verb, &all, &made) else { return };
     let command = command(number, action);
     let events = group.save().events.len();
     let [on_all, on_asked] = [group.loaded.clone(), asked_for(&group.loaded, &command)]

@@ -27,6 +27,10 @@ pub enum Payload {
     Accepted(Box<AcceptedPayload>),
     /// Of `invitation.accepted_elsewhere`.
     AcceptedElsewhere(AcceptedElsewherePayload),
+    /// Of `invitation.reopened`.
+    Reopened(ReopenedPayload),
+    /// Of `acceptance.released`, `acceptance.ended`, `acceptance.expired` and `acceptance.updated`.
+    Acceptance(Box<AcceptancePayload>),
     /// Of `invitation.declined`.
     Declined(DeclinedPayload),
     /// Of `invitation.revoked`.
@@ -101,6 +105,8 @@ pub struct AcceptedPayload {
     pub guest_organization_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_expire_at: Option<Timestamp>,
 }
 
 /// The acceptance of another invitation.
@@ -108,6 +114,37 @@ pub struct AcceptedPayload {
 pub struct AcceptedElsewherePayload {
     pub invitation: InvitationId,
     pub acceptance: AcceptanceId,
+}
+
+/// The undoing of the acceptance of another invitation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReopenedPayload {
+    pub invitation: InvitationId,
+    pub acceptance: AcceptanceId,
+}
+
+/// A change of an acceptance, with everything that was granted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AcceptancePayload {
+    pub acceptance: AcceptanceId,
+    pub subject: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Scope>,
+    pub use_count: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest_organization_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_expire_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_grant_expire_at: Option<Timestamp>,
 }
 
 /// A recipient's refusal.
@@ -249,6 +286,11 @@ impl Payload {
             EventType::Viewed | EventType::Clicked | EventType::Unfurled => Self::Engagement(from_value(json)?),
             EventType::Accepted => Self::Accepted(from_value(json)?),
             EventType::AcceptedElsewhere => Self::AcceptedElsewhere(from_value(json)?),
+            EventType::Reopened => Self::Reopened(from_value(json)?),
+            EventType::AcceptanceReleased
+            | EventType::AcceptanceEnded
+            | EventType::AcceptanceExpired
+            | EventType::AcceptanceUpdated => Self::Acceptance(from_value(json)?),
             EventType::Declined => Self::Declined(from_value(json)?),
             EventType::Revoked => Self::Revoked(from_value(json)?),
             EventType::Resent => Self::Resent(from_value(json)?),

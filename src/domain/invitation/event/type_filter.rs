@@ -20,6 +20,9 @@ pub enum EventFamily {
     /// Invitations themselves.
     #[strum(serialize = "invitation.*")]
     Invitation,
+    /// Acceptances, once they are made.
+    #[strum(serialize = "acceptance.*")]
+    Acceptance,
     /// Messages to people.
     #[strum(serialize = "delivery.*")]
     Delivery,
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn stored_name_may_be_of_a_newer_release() {
-        for name in ["acceptance.released", "acceptance.*"] {
+        for name in ["membership.released", "membership.*"] {
             assert_eq!(EventTypeFilter::parse_stored(name), Some(Word::Unknown(name.to_owned())));
         }
         for name in ["invitation.created", "invitation.*"] {

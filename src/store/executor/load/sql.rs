@@ -8,7 +8,7 @@ use super::search::{found, open_search_columns};
 use super::seats::{is_scope_of, scope_body, scope_key_columns, scope_of_invitation, seat_key_columns};
 use super::{Extent, invitation_body, newest_acceptances, text};
 use crate::store::sql::entity::{acceptance, outbox, request, seat, slot, suppression};
-use crate::store::sql::rows_param::{Columns, by_index, clock, statement_clock};
+use crate::store::sql::rows_param::{Columns, by_index, clock, nil_uuid, statement_clock};
 use crate::store::sql::texts::{Layout, StatementPart};
 
 /// The parts of a load: sets of keys, and what is read besides for them.
@@ -127,7 +127,11 @@ pub(in crate::store) fn load_sql(backend: DbBackend, parts: &[LoadPart]) -> Stri
     for (part, condition) in [
         (
             LoadPart::BySubject,
-            format!("{} AND a.subject = w.subject", by_index(backend, "subject", "a", "w.account_id")),
+            format!(
+                "{} AND a.subject = w.subject AND a.undone_id = {}",
+                by_index(backend, "subject", "a", "w.account_id"),
+                nil_uuid(backend)
+            ),
         ),
         (LoadPart::ById, "a.account_id = w.account_id AND a.id = w.acceptance_id".to_owned()),
         (

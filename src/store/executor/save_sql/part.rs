@@ -36,10 +36,10 @@ pub(in crate::store) enum Part {
     Updates,
     /// Changed recipients.
     Answers,
+    /// Changed acceptances. They come before new ones: one that is undone frees its subject.
+    Reacceptances,
     /// New acceptances.
     Acceptances,
-    /// Changed acceptances.
-    Reacceptances,
     /// Slots that are taken.
     Slots,
     /// Domains that join from now on.
@@ -119,8 +119,8 @@ impl Part {
         Self::Requests,
         Self::Updates,
         Self::Answers,
-        Self::Acceptances,
         Self::Reacceptances,
+        Self::Acceptances,
         Self::Slots,
         Self::Joining,
         Self::Leaving,

@@ -97,8 +97,12 @@ pub(in crate::store) fn save_sql(parts: &[Part]) -> String {
             Part::FirstEvents => insert::<event::Entity>(&layout, *part, ""),
             Part::Outbox => insert::<outbox::Entity>(&layout, *part, KEEP_KNOWN_MESSAGES),
             Part::Requests => insert::<request::Entity>(&layout, *part, ""),
+            // Reading what was updated makes PostgreSQL update first.
+            Part::Acceptances if layout.has(Part::Reacceptances) => {
+                insert::<acceptance::Entity>(&layout, *part, "WHERE (SELECT count(*) FROM reacceptance_) >= 0")
+            }
             Part::Acceptances => insert::<acceptance::Entity>(&layout, *part, ""),
-            Part::Reacceptances => update_acceptances(&layout),
+            Part::Reacceptances => format!("{} RETURNING 1", update_acceptances(&layout)),
             Part::Answers => update_recipients(&layout),
             Part::Joining => insert::<autojoin_domain::Entity>(&layout, *part, KEEP_KNOWN_DOMAINS),
             Part::Leaving => delete_domains(&layout),

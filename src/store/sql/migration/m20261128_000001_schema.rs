@@ -168,7 +168,8 @@ fn invitation_group(dialect: Dialect) -> TableCreateStatement {
         .take()
 }
 
-/// The order by age needs no index of its own, since ids sort by age.
+/// The order by age needs no index of its own, since ids sort by age. `undone_id` is nil for the one acceptance of a subject that
+/// stands.
 fn acceptance(dialect: Dialect) -> TableCreateStatement {
     dialect
         .table("acceptance", &["account_id", "invitation_id", "id"])
@@ -181,6 +182,10 @@ fn acceptance(dialect: Dialect) -> TableCreateStatement {
         .col(big_integer("accepted_at"))
         .col(dialect.json("details"))
         .col(dialect.key_text_null("email_key"))
+        .col(dialect.uuid("undone_id"))
+        .col(big_integer_null("released_at"))
+        .col(big_integer_null("grant_expire_at"))
+        .col(big_integer_null("grant_told_at"))
         .take()
 }
 

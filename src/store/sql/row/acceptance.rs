@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{account, corrupt};
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy, Subject};
+use crate::domain::invitation::acceptance::{Acceptance, AcceptedBy, Release, Subject};
 use crate::domain::invitation::unknown_fields::UnknownFields;
 use crate::domain::kind::connection::NewConnection;
 use crate::domain::value::given_email::GivenEmail;
@@ -33,6 +33,21 @@ struct AcceptanceDetails {
     guest_organization_id: Option<Uuid>,
     #[serde(default)]
     accepted_by: AcceptedBy,
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    revision: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    release: Option<Release>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    closed: Vec<InvitationId>,
+}
+
+fn first() -> i64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(revision: &i64) -> bool {
+    *revision == first()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,6 +82,11 @@ impl TryFrom<acceptance::Model> for Acceptance {
             roles: details.roles,
             guest_organization_id: details.guest_organization_id,
             accepted_by: details.accepted_by,
+            revision: details.revision,
+            grant_expire_at: row.grant_expire_at.map(Timestamp::from_micros),
+            grant_told_at: row.grant_told_at.map(Timestamp::from_micros),
+            release: details.release,
+            closed: details.closed,
             unknown,
             created_connection: details
                 .created_connection
@@ -86,11 +106,15 @@ pub(in crate::store) fn acceptance_row(invitation: &Invitation, acceptance: &Acc
         roles: acceptance.roles.clone(),
         guest_organization_id: acceptance.guest_organization_id,
         accepted_by: acceptance.accepted_by,
+        revision: acceptance.revision,
+        release: acceptance.release,
+        closed: acceptance.closed.clone(),
         created_connection: created_connection.map(|created| StoredConnection {
             connection: created.connection.clone(),
             created_at: created.created_at.micros(),
         }),
     };
+    let is_undone = acceptance.is_undone();
     let mut details = serde_json::to_value(details).unwrap_or_default();
     acceptance.unknown.add_to(&mut details);
     acceptance::Model {
@@ -99,9 +123,14 @@ pub(in crate::store) fn acceptance_row(invitation: &Invitation, acceptance: &Acc
         id: acceptance.id.0,
         subject: acceptance.subject.0.clone(),
         recipient: acceptance.recipient.map(i32::from),
-        created_connection_id: created_connection.map(|created| created.connection.id),
+        // The connection is free for another acceptance, as the subject is.
+        created_connection_id: created_connection.filter(|_| !is_undone).map(|created| created.connection.id),
         accepted_at: acceptance.accepted_at.micros(),
         details,
         email_key: acceptance.email.as_ref().map(GivenEmail::search_key),
+        undone_id: if is_undone { acceptance.id.0 } else { Uuid::nil() },
+        grant_expire_at: acceptance.grant_expire_at.map(Timestamp::micros),
+        grant_told_at: acceptance.grant_told_at.map(Timestamp::micros),
+        released_at: acceptance.release.map(|release| release.at.micros()),
     }
 }

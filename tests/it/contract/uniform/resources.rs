@@ -37,7 +37,7 @@ pub(super) const RULES: &[Rule] = &[
 
 const TYPED: [&str; 3] = ["ConnectionInvitation", "UserInvitation", "GuestInvitation"];
 /// The numbers of the fields that all kinds have: name to `never`, and the words, the link, the times and the outcome.
-const SHARED: [std::ops::RangeInclusive<i32>; 3] = [1..=6, 20..=43, 70..=71];
+const SHARED: [std::ops::RangeInclusive<i32>; 3] = [1..=6, 20..=43, 70..=72];
 
 /// Whether messages of this type have a name of their own: no request, no answer, no entry of either.
 fn has_name(message: &Message<'_>) -> bool {

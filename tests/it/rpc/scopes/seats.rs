@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
+use invitation_service::clock::Clock;
 use invitation_service::pb;
 use prost_types::FieldMask;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::rpc::redemption::keys;
+use crate::support::build::acceptances::{extending, release, releasing};
 use crate::support::build::generals::{into, subject};
 use crate::support::build::messages::Expiring as _;
 use crate::support::build::{generals, messages};
-use crate::support::database::TestDatabase;
+use crate::support::database::{NEW_YEAR, TestDatabase};
 use crate::support::expect::{reason, refused, violated};
 use crate::support::on_both;
-use crate::support::service::Service;
+use crate::support::service::{Service, configuration};
 
 on_both!(
     migrated:
@@ -22,6 +24,8 @@ on_both!(
     full_scope_refuses_an_accept_and_says_so_before,
     scope_that_reserves_refuses_what_it_cannot_promise,
     batch_of_accepts_takes_seats_in_its_order,
+    released_acceptance_gives_its_seat_back,
+    acceptance_that_expired_needs_a_seat_to_count_again,
     people_are_recorded_listed_and_taken_out,
     dry_run_shows_the_counts_and_keeps_nothing,
     account_has_seats_for_its_users,
@@ -191,6 +195,73 @@ async fn batch_of_accepts_takes_seats_in_its_order(database: TestDatabase) {
             .iter()
             .all(|result| matches!(result.result, Some(pb::accept_invitations_result::Result::Acceptance(_))))
     );
+    assert_eq!(get(&service).await.occupied, 1);
+    service.stop().await;
+}
+
+async fn released_acceptance_gives_its_seat_back(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    update(&service, seats(1)).await.unwrap();
+    let token = link(&service).await.invitation_token;
+    for mode in [pb::ReleaseMode::Undo, pb::ReleaseMode::End] {
+        let ann = accept(&service, &token, "ann").await.unwrap();
+        assert!(is_full(&service, &token).await);
+        let dry = pb::ReleaseAcceptanceRequest { validate_only: true, ..releasing(&ann.name, mode) };
+        service.invitations().release_acceptance(dry).await.unwrap();
+        assert_eq!(get(&service).await.occupied, 1, "{mode:?}: a dry run gives nothing back");
+        release(&service, &ann.name, mode).await.unwrap();
+        let free = get(&service).await;
+        assert_eq!((free.occupied, free.available), (0, Some(1)), "{mode:?}");
+        assert!(!is_full(&service, &token).await);
+    }
+    refused(accept(&service, &token, "ann").await, Code::FailedPrecondition, "ACCEPTANCE_ENDED");
+    // Another acceptance, or a record, keeps the person in.
+    let other = link(&service).await.invitation_token;
+    let [first, second] =
+        [accept(&service, &token, "bob").await.unwrap(), accept(&service, &other, "bob").await.unwrap()];
+    release(&service, &first.name, pb::ReleaseMode::End).await.unwrap();
+    assert_eq!(get(&service).await.occupied, 1);
+    occupy(&service, &["bob"]).await.unwrap();
+    release(&service, &second.name, pb::ReleaseMode::Undo).await.unwrap();
+    let request = pb::ListSeatsRequest { scope: red(), ..Default::default() };
+    let listed = service.scopes().list_seats(request).await.unwrap().into_inner().seats;
+    let [bob] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((bob.subject.as_str(), bob.recorded, bob.acceptances.len()), ("bob", true, 0));
+    vacate(&service, &["bob"]).await;
+    accept(&service, &token, "cid").await.unwrap();
+    service.stop().await;
+}
+
+async fn acceptance_that_expired_needs_a_seat_to_count_again(database: TestDatabase) {
+    let service = Service::start_with(
+        configuration(&database, &[("INVITATION__EVENTS__EXPIRY_INTERVAL", "100ms")]),
+        Clock::manual(NEW_YEAR),
+    )
+    .await;
+    update(&service, seats(1)).await.unwrap();
+    let for_an_hour = pb::Invitation {
+        grant_ttl: messages::seconds(3_600),
+        invitation_type: pb::InvitationType::MultiUse.into(),
+        ..into("red", &[])
+    };
+    let made = generals::create(&service, for_an_hour).await;
+    let ann = accept(&service, &made.invitation_token, "ann").await.unwrap();
+    service.clock.advance(Duration::from_secs(3_600));
+    while get(&service).await.occupied > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let bob = accept(&service, &made.invitation_token, "bob").await.unwrap();
+    let extend = async |validate_only| {
+        let request = pb::UpdateAcceptanceRequest { validate_only, ..extending(&ann.name, messages::at(9_000)) };
+        service.invitations().update_acceptance(request).await.map(tonic::Response::into_inner)
+    };
+    for dry in [true, false] {
+        assert_eq!(full(extend(dry).await), ("1".to_owned(), "0".to_owned()));
+    }
+    release(&service, &bob.name, pb::ReleaseMode::Undo).await.unwrap();
+    extend(true).await.unwrap();
+    assert_eq!(get(&service).await.occupied, 0);
+    assert_eq!(extend(false).await.unwrap().state(), pb::AcceptanceState::Active);
     assert_eq!(get(&service).await.occupied, 1);
     service.stop().await;
 }

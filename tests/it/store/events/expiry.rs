@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use invitation_service::background::expiry::ExpiryWalk;
 use invitation_service::clock::Clock;
-use invitation_service::domain::command::{Action, Command, CreateInvitation, ExpireInvitation};
+use invitation_service::domain::command::{
+    AcceptanceTarget, Action, Command, CreateInvitation, ExpireInvitation, ReleaseAcceptance, UpdateAcceptance,
+};
 use invitation_service::domain::group::Group;
+use invitation_service::domain::invitation::acceptance::ReleaseMode;
 use invitation_service::domain::invitation::event::EventType;
 use invitation_service::domain::invitation::state::State;
 use invitation_service::domain::value::id::InvitationId;
@@ -20,6 +23,7 @@ use crate::support::on_both;
 on_both!(
     migrated:
     expiry_is_told_once_and_again_after_a_renewal,
+    end_of_a_grant_is_told_once_and_again_if_extended,
     invitation_that_ended_otherwise_does_not_expire,
     first_start_tells_of_everything_that_has_ever_expired,
     one_holder_records_expiries_and_the_next_takes_over,
@@ -45,6 +49,37 @@ fn walk(store: &Store, holder: Uuid) -> ExpiryWalk {
 
 async fn told(store: &Store) -> usize {
     walk(store, ME).record_expiries().await.unwrap().expect("nobody else is at it")
+}
+
+/// Beside those of invitations, also at the same moment, and after one that was extended.
+async fn end_of_a_grant_is_told_once_and_again_if_extended(database: TestDatabase) {
+    let (store, clock) = store(&database).await;
+    let mut create = for_a_minute();
+    create.details.shared_mut().grant_ttl = Some(seconds(60));
+    let made = created(&store, create).await;
+    let run = async |action| store.executor().execute(command(action), None).await.unwrap();
+    let mut grants = Vec::new();
+    for person in ["ann", "bob", "cid"] {
+        grants.push(run(accept(&made, person)).await.acceptance.unwrap());
+    }
+    let target = |at: usize| AcceptanceTarget { invitation: made.id, id: grants[at].id, etag: None };
+    run(Action::ReleaseAcceptance(ReleaseAcceptance { target: target(2), mode: ReleaseMode::End, reason: None })).await;
+    pass(&clock, 59);
+    assert_eq!(told(&store).await, 0, "it still counts");
+    pass(&clock, 1);
+    for expected in [3, 0, 0] {
+        assert_eq!(told(&store).await, expected, "the invitation, and two of its acceptances");
+        pass(&clock, 30);
+    }
+    let grant_expire_at = Some(Some(clock.now().later(Duration::from_secs(600))));
+    run(Action::UpdateAcceptance(UpdateAcceptance { target: target(0), grant_expire_at })).await;
+    assert_eq!(told(&store).await, 0);
+    pass(&clock, 3_600);
+    assert_eq!(told(&store).await, 1, "long after the moment");
+    let story = story(&store, made.id).await;
+    let all = ["created", "accepted", "accepted", "accepted", "acceptance.ended"];
+    let all = [&all[..], &["expired", "acceptance.expired", "acceptance.expired"]].concat();
+    assert_eq!(story, [&all[..], &["acceptance.updated", "acceptance.expired"]].concat());
 }
 
 async fn expiry_is_told_once_and_again_after_a_renewal(database: TestDatabase) {

@@ -108,6 +108,7 @@ fn full_shared() -> SharedDetails {
         locale: Some("de-AT".to_owned()),
         redirect_uri: RedirectUri::parse("app:/x?q=%27").ok(),
         metadata: Some(JSON.to_owned()),
+        grant_ttl: Some(seconds(315_576_000)),
         // A create decides on it.
         replaced: Vec::new(),
     }

@@ -3,7 +3,7 @@
 use invitation_service::domain::delivery::DeliveryState;
 use invitation_service::domain::value::time::Timestamp;
 use invitation_service::store::{
-    AccountAcceptances, AccountDeliveries, AccountEvents, AccountPage, AccountRecipients, TimeRange,
+    AcceptanceFilter, AccountAcceptances, AccountDeliveries, AccountEvents, AccountPage, AccountRecipients, TimeRange,
 };
 
 use super::Desk;
@@ -26,7 +26,8 @@ pub(super) async fn lists(desk: &mut Desk) {
         let query = AccountDeliveries { states, created: span, page: page.clone() };
         reads.list_account_deliveries(&reach(), &query).await.unwrap();
         desk.check("list messages that nobody got").await;
-        let query = AccountAcceptances { accepted: span, page: page.clone(), ..Default::default() };
+        let filter = AcceptanceFilter { accepted: span, ..AcceptanceFilter::default() };
+        let query = AccountAcceptances { filter, page: page.clone() };
         assert!(!reads.list_account_acceptances(&reach(), &query).await.unwrap().rows.is_empty());
         desk.check("list acceptances of an account").await;
         let query = AccountRecipients { created: span, page: page.clone(), ..Default::default() };

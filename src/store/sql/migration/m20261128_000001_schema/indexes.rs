@@ -21,11 +21,13 @@ CREATE INDEX label_by_value ON label ({account:label}, key, value, created_at, i
 CREATE INDEX recipient_by_value ON recipient ({account:address}, recipient_type, value, created_at, invitation_id);
 CREATE INDEX recipient_open ON recipient ({account:open}, recipient_type, value, open_until, invitation_id)
     WHERE open_until IS NOT NULL;
-CREATE UNIQUE INDEX acceptance_by_subject ON acceptance ({account:subject}, invitation_id, subject);
+CREATE UNIQUE INDEX acceptance_by_subject ON acceptance ({account:subject}, invitation_id, subject, undone_id);
 CREATE UNIQUE INDEX acceptance_by_connection ON acceptance ({account:connection}, created_connection_id, invitation_id)
     WHERE created_connection_id IS NOT NULL;
 CREATE INDEX acceptance_by_email ON acceptance ({account:email}, email_key, id) WHERE email_key IS NOT NULL;
 CREATE INDEX acceptance_by_age ON acceptance ({account:age}, id);
+CREATE INDEX acceptance_by_grant ON acceptance (grant_expire_at, account_id, invitation_id, id)
+    WHERE grant_expire_at IS NOT NULL;
 CREATE INDEX request_by_age ON request (created_at);
 CREATE UNIQUE INDEX event_by_id ON event ({account:id}, id);
 CREATE UNIQUE INDEX event_by_position ON event (position) WHERE position IS NOT NULL;

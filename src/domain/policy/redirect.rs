@@ -33,10 +33,10 @@ impl RedirectSet {
             "must be an address such as https://app.example.org or https://*.example.org/welcome, or the scheme of an app such as myapp:",
         );
         let parsed = match entry.strip_suffix(':').or_else(|| entry.strip_suffix("://")) {
-            Some(scheme) => RedirectUri::parse(&format!("{scheme}:x")).map(|_| Entry::App(scheme.to_ascii_lowercase())),
-            None => web_entry(entry).ok_or(INVALID),
+            Some(scheme) => app_entry(scheme),
+            None => web_entry(entry),
         };
-        self.0.insert(parsed.map_err(|_| INVALID)?);
+        self.0.insert(parsed.ok_or(INVALID)?);
         Ok(())
     }
 
@@ -86,6 +86,14 @@ impl Entry {
             }
         }
     }
+}
+
+fn app_entry(scheme: &str) -> Option<Entry> {
+    let sample = format!("{scheme}:x");
+    RedirectUri::parse(&sample).ok()?;
+    let url = Url::parse(&sample).ok()?;
+    let is_app = url.scheme() != "https" && url.scheme().eq_ignore_ascii_case(scheme);
+    is_app.then(|| Entry::App(url.scheme().to_owned()))
 }
 
 fn web_entry(entry: &str) -> Option<Entry> {
@@ -174,6 +182,7 @@ mod tests {
             "http:",
             "javascript:",
             "data:",
+            "my:app:",
             "app.example.org",
             "https://user@app.example.org",
             "https://app.example.org?x=1",

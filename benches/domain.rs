@@ -8,6 +8,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use invitation_service::domain::command::{AcceptInvitation, Access, Action, Command, CreateInvitation, OnConflict};
 use invitation_service::domain::decide::Context;
+use invitation_service::domain::delivery::notice::Notices;
 use invitation_service::domain::delivery::reminder::Schedules;
 use invitation_service::domain::group::Group;
 use invitation_service::domain::group::loaded::Loaded;
@@ -28,7 +29,7 @@ use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 const CONTEXT: Context =
-    Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false, quotas: Quotas::NONE };
+    Context { signing_key: 1, reminders: Schedules::NONE, notices: Notices::NONE, quotas: Quotas::NONE };
 /// As many as are decided together when that many calls are in flight.
 const ACCEPTS: u8 = u8::MAX;
 

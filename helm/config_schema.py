@@ -18,6 +18,8 @@ RATE = {"type": "string", "pattern": rf"^(off|[0-9]+ per {DURATION})$"}
 SPANS = {"type": "string", "pattern": r"^$|^[0-9]+[mhd](, *[0-9]+[mhd]){0,4}$", "description": "Up to 5 durations, comma-separated, or none."}
 DOMAIN = r"([*][.])?[^\s,@*]+"
 DOMAINS = {"type": "string", "pattern": rf"^$|^{DOMAIN}(, *{DOMAIN})*$", "description": "Domains, comma-separated; *.example.org is every domain below it."}
+REDIRECT = r"(https://([*][.])?[^\s,@*?#/]+(/[^\s,?#]*)?|[A-Za-z][A-Za-z0-9+.-]*:(//)?)"
+REDIRECTS = {"type": "string", "pattern": rf"^$|^{REDIRECT}(, *{REDIRECT})*$", "description": "Addresses such as https://app.example.org, or schemes of apps such as myapp:, comma-separated."}
 LINK = {"type": "string", "pattern": r"^https?://[^/?#]+[^{}]*\{token\}[^{}]*$", "description": "A URL template; {token} is where the token goes."}
 FORMS = {
     "events.nats_begin": {"enum": ["now", "first"]},
@@ -29,6 +31,7 @@ FORMS = {
     "limits.failed_lookups_per_key": RATE,
     "limits.invitations_per_account": RATE,
     "limits.invitations_per_key": RATE,
+    "links.redirects": REDIRECTS,
     "log.calls": {"type": "string", "pattern": "^(all|problems|1/[1-9][0-9]{0,6})$"},
     "log.format": {"enum": ["auto", "text", "json"]},
     # A level, or directives with one level each: a typo would stop the service.

@@ -36,7 +36,7 @@ pub use section::grpc::tls::{ClientAuth, TlsConfig};
 pub use section::limits::{LimitsConfig, Rate};
 pub use section::links::{LinksConfig, TOKEN_PLACEHOLDER};
 pub use section::log::{LogConfig, LogFormat, LoggedCalls};
-pub use section::mail::{Encryption, MailConfig, MailTransport, Mailbox, SmtpConfig, SmtpServer, Unsubscribe};
+pub use section::mail::{Encryption, MailConfig, MailTransport, Mailbox, ReplyTo, SmtpConfig, SmtpServer, Unsubscribe};
 pub use section::reminders::{ReminderTimes, RemindersConfig};
 pub use section::retention::RetentionConfig;
 use section::store::ValidStore;
@@ -46,6 +46,7 @@ pub use section::token::TokenConfig;
 pub use section::webhooks::WebhooksConfig;
 pub use value::parse_duration;
 
+use crate::domain::delivery::notice::Notices;
 use crate::domain::policy::Policy;
 use error::{Checked, Problems};
 use section::links::is_local_name;
@@ -83,6 +84,8 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// The times at which recipients who have not answered receive reminders.
     pub reminders: RemindersConfig,
+    /// The notices that inviters get.
+    pub notices: Notices,
     /// The followers of events, and NATS.
     pub events: EventsConfig,
     /// The posting of events to endpoints.
@@ -171,6 +174,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         mail,
         delivery,
         reminders,
+        notices,
         events,
         webhooks,
         retention,
@@ -191,6 +195,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     let mail = mail.validate(problems);
     let delivery = delivery.validate(problems);
     let reminders = reminders.validate(problems);
+    let notices = notices.validate(problems);
     let events = events.validate(problems);
     let webhooks = webhooks.validate(problems);
     let retention = retention.validate(problems);
@@ -245,6 +250,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         mail,
         delivery: delivery?,
         reminders: reminders?,
+        notices: notices?,
         events,
         webhooks: webhooks?,
         retention: retention?,

@@ -204,7 +204,7 @@ async fn build_store(config: &Config, clock: &Clock) -> Result<OpenStore, ServeE
         context: Context {
             signing_key: ring.signing_key(),
             reminders: schedules(&config.reminders),
-            acceptance_notice: config.mail.acceptance_notice,
+            notices: config.notices,
             quotas: quotas(config, &ring),
         },
         decide: Group::run,

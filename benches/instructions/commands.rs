@@ -4,6 +4,7 @@ use bytes::Bytes;
 use invitation_service::api::execute::measured::{parse_accept, parse_create, parse_create_connection};
 use invitation_service::domain::command::{Action, Command, Request};
 use invitation_service::domain::decide::Context;
+use invitation_service::domain::delivery::notice::Notices;
 use invitation_service::domain::delivery::reminder::Schedules;
 use invitation_service::domain::quota::Quotas;
 use invitation_service::domain::reach::Reach;
@@ -20,7 +21,7 @@ use crate::messages;
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 /// The settings of decisions.
 pub(crate) const CONTEXT: Context =
-    Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false, quotas: Quotas::NONE };
+    Context { signing_key: 1, reminders: Schedules::NONE, notices: Notices::NONE, quotas: Quotas::NONE };
 /// The first seed of accepts, behind those of creates.
 const ACCEPTS: u8 = 128;
 

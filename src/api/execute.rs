@@ -158,7 +158,7 @@ impl Api {
     ) -> Result<Executed, Status> {
         // Access precedes violations: a caller without access learns nothing about them.
         let reach = self.reach(call).await?;
-        self.check_domains(call, &mut violations);
+        self.check_policy(call, &mut violations);
         let action = violations.finish(action)?;
         check_new(call, &action)?;
         let request = self.request(call, message, action.recipient());
@@ -196,9 +196,9 @@ impl Api {
         })
     }
 
-    /// Adds a violation for each address that a request would invite against the policy on domains.
-    pub(crate) fn check_domains(&self, call: &Call, violations: &mut Violations) {
-        violations.check_domains(&self.policy, &self.accounts.invite_policy(&call.caller.account));
+    /// Adds a violation for each address that a request would invite, or send people to, against the policy.
+    pub(crate) fn check_policy(&self, call: &Call, violations: &mut Violations) {
+        violations.check_policy((&self.policy, &self.links.redirects), &self.accounts.policy(&call.caller.account));
     }
 
     /// Returns the roles that a caller may give.

@@ -24,7 +24,7 @@ use crate::pb;
 use crate::pb::redemption_service_server::RedemptionService;
 use crate::store::{Read, Requested};
 use parse::to_accept;
-use preview::preview;
+use preview::{preview, redirect_uri};
 use send_verification_code::send_verification_code;
 use verify_email::{Try, verify_email};
 
@@ -138,6 +138,7 @@ impl RedemptionService for Redemptions {
             acceptance,
             invitation: Some(invitation),
             already_accepted: executed.already_accepted,
+            redirect_uri: redirect_uri(&executed.invitation),
         }))
     }
 

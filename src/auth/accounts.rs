@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::config::AccountEntry;
-use crate::domain::policy::InvitePolicy;
+use crate::domain::policy::AccountPolicy;
 use crate::domain::value::text::AccountId;
 
 /// The rules of accounts. Clones share them.
@@ -21,16 +21,18 @@ struct Table {
 #[derive(Clone, Debug, Default)]
 struct Rules {
     grantable_roles: Option<Arc<[String]>>,
-    invite: Arc<InvitePolicy>,
+    policy: AccountPolicy,
 }
 
 impl Accounts {
     /// Replaces all rules.
     pub(crate) fn replace(&self, entries: &[AccountEntry]) {
         let mut table = Table::default();
-        for AccountEntry { account, grantable_roles, invite } in entries {
+        for AccountEntry { account, grantable_roles, invite, redirects } in entries {
             let grantable_roles = grantable_roles.as_deref().map(Into::into);
-            let rules = Rules { grantable_roles, invite: Arc::new(invite.clone()) };
+            let redirects = redirects.clone().map(Arc::new);
+            let policy = AccountPolicy { invite: Arc::new(invite.clone()), redirects };
+            let rules = Rules { grantable_roles, policy };
             match account {
                 Some(account) => drop(table.named.insert(account.clone(), rules)),
                 None => table.others = rules,
@@ -45,9 +47,9 @@ impl Accounts {
         table.named.get(account).unwrap_or(&table.others).grantable_roles.clone()
     }
 
-    /// Returns the domains whose addresses an account may invite.
-    pub(crate) fn invite_policy(&self, account: &AccountId) -> Arc<InvitePolicy> {
+    /// Returns the part of the server's policy that an account may use.
+    pub(crate) fn policy(&self, account: &AccountId) -> AccountPolicy {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&table.named.get(account).unwrap_or(&table.others).invite)
+        table.named.get(account).unwrap_or(&table.others).policy.clone()
     }
 }

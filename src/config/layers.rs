@@ -38,6 +38,7 @@ pub(super) struct RawConfig {
     pub(super) mail: mail::RawMail,
     pub(super) delivery: delivery::RawDelivery,
     pub(super) reminders: reminders::RawReminders,
+    pub(super) notices: mail::RawNotices,
     pub(super) events: events::RawEvents,
     pub(super) webhooks: webhooks::RawWebhooks,
     pub(super) retention: retention::RawRetention,

@@ -3,6 +3,7 @@
 //! Every struct is taken apart without `..`: a new option does not compile until it is shown here.
 
 mod auth;
+mod mail;
 mod policy;
 
 use std::time::Duration;
@@ -17,10 +18,9 @@ use super::section::reminders::{AFTER, BEFORE_EXPIRY, key};
 use super::section::retention::OFF;
 use super::value::format_duration;
 use super::{
-    AdminConfig, ClientAuth, Config, DeliveryConfig, Encryption, EventsConfig, GrpcConfig, LimitsConfig, LinksConfig,
-    LogConfig, LogFormat, LoggedCalls, MailConfig, MailTransport, NatsBegin, NatsConfig, Rate, ReminderTimes,
-    RemindersConfig, RetentionConfig, SecretFiles, SmtpConfig, StoreConfig, StoreEncryption, StoreUrl, TlsConfig,
-    TokenConfig, WebhooksConfig,
+    AdminConfig, ClientAuth, Config, DeliveryConfig, EventsConfig, GrpcConfig, LimitsConfig, LinksConfig, LogConfig,
+    LogFormat, LoggedCalls, NatsBegin, NatsConfig, Rate, ReminderTimes, RemindersConfig, RetentionConfig, SecretFiles,
+    StoreConfig, StoreEncryption, StoreUrl, TlsConfig, TokenConfig, WebhooksConfig,
 };
 use crate::domain::delivery::repeats::ResendLimits;
 use crate::domain::kind::Kind;
@@ -44,6 +44,7 @@ pub(super) fn render(config: &Config) -> String {
         mail,
         delivery,
         reminders,
+        notices,
         events,
         webhooks,
         retention,
@@ -68,9 +69,10 @@ pub(super) fn render(config: &Config) -> String {
         policy::render(policy),
         render_links(links),
         section("general").text("ttl", format_duration(general.ttl)).0,
-        render_mail(mail, path(mail_url)),
+        mail::render(mail, path(mail_url)),
         render_delivery(delivery),
         render_reminders(reminders),
+        mail::render_notices(*notices),
         render_events(events, path(nats_url)),
         render_webhooks(webhooks),
         render_retention(retention),
@@ -206,8 +208,9 @@ fn render_token(token: &TokenConfig, file: Option<String>) -> String {
 }
 
 fn render_links(links: &LinksConfig) -> String {
-    let LinksConfig { templates, allow_localhost } = links;
+    let LinksConfig { templates, allow_localhost, redirects } = links;
     let section = section("links").value("allow_localhost", Value::Boolean(*allow_localhost));
+    let section = section.text("redirects", redirects.entries().collect::<Vec<_>>().join(", "));
     templates.iter().fold(section, |section, (kind, link)| section.text(kind.code(), link.clone())).0
 }
 
@@ -218,38 +221,6 @@ fn render_delivery(delivery: &DeliveryConfig) -> String {
         .text("lease", format_duration(*lease))
         .number("per_second", i64::from(per_second.unwrap_or_default()))
         .number("attempts", i64::from(*attempts))
-        .0
-}
-
-fn render_mail(mail: &MailConfig, file: Option<String>) -> String {
-    let MailConfig { transport, smtp, from, reply_to, unsubscribe, templates, locale, acceptance_notice } = mail;
-    let SmtpConfig { starttls, ca_file, timeout, connections, helo } = smtp;
-    let url = match transport {
-        MailTransport::Log => "log:".to_owned(),
-        MailTransport::Directory(path) => format!("dir:{}", path.display()),
-        MailTransport::Smtp(server) => {
-            let scheme = if server.encryption == Encryption::Implicit { "smtps" } else { "smtp" };
-            let credentials = if server.credentials.is_some() { format!("{REDACTED}@") } else { String::new() };
-            format!("{scheme}://{credentials}{}", server.address())
-        }
-    };
-    let path =
-        |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-    let head = match file {
-        Some(file) => section("mail").text("url_file", file).comment(&format!("which says {url}")),
-        None => section("mail").text("url", url),
-    };
-    head.text("from", from.to_string())
-        .text("reply_to", reply_to.as_ref().map(ToString::to_string).unwrap_or_default())
-        .text("unsubscribe", unsubscribe.to_string())
-        .text("templates", path(templates))
-        .text("locale", locale.clone())
-        .value("acceptance_notice", Value::Boolean(*acceptance_notice))
-        .text("starttls", if *starttls { "required" } else { "none" }.to_owned())
-        .text("ca_file", path(ca_file))
-        .text("timeout", format_duration(*timeout))
-        .number("connections", i64::from(*connections))
-        .text("helo", helo.clone())
         .0
 }
 

@@ -11,6 +11,7 @@ pub(in crate::domain) mod tests;
 use uuid::Uuid;
 
 use super::command::{Command, GIVING_FIELDS, RequestKey, tell_of_opened};
+use super::delivery::notice::Notices;
 use super::delivery::reminder::{Planned, Schedules};
 use super::delivery::{Delivery, NewDelivery, Purpose};
 use super::erasure::Erasure;
@@ -38,8 +39,8 @@ pub struct Context {
     pub signing_key: u8,
     /// The times at which recipients who have not answered receive reminders.
     pub reminders: Schedules,
-    /// Whether inviters receive a notice of acceptances.
-    pub acceptance_notice: bool,
+    /// The notices that inviters get.
+    pub notices: Notices,
     /// The limits that hold over all replicas.
     pub quotas: Quotas,
 }
@@ -160,6 +161,8 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
     let mut decided = command.rules().decide(loaded, command, context)?;
     tell_of_opened(loaded, command, &mut decided.changes);
     charge((loaded, command, context), &mut decided.changes, Err)?;
+    let notices = context.notices.plan(loaded, command, &decided.changes);
+    decided.changes.deliveries.extend(notices);
     let changed = !decided.changes.events.is_empty();
     decided.changes.requests.extend(remember(loaded, command, &decided.affected, changed));
     Ok(decided)
@@ -317,13 +320,7 @@ impl<'a> Maker<'a> {
         planned: &[Planned],
     ) -> Vec<NewDelivery> {
         let to = |recipient| planned.iter().map(move |planned| (recipient, *planned));
-        let message = |(recipient, planned): (u16, Planned)| {
-            let id = planned.id(invitation.id, recipient);
-            let Planned { due_at, for_expire_at } = planned;
-            let (created_at, purpose) = (self.loaded.now, Purpose::Reminder);
-            let (invitation, address, about) = (invitation.id, None, None);
-            NewDelivery { id, invitation, purpose, recipient, address, about, for_expire_at, created_at, due_at }
-        };
+        let message = |(recipient, planned): (u16, Planned)| planned.to(recipient).of(invitation.id, self.loaded.now);
         recipients.flat_map(to).map(message).collect()
     }
 
@@ -358,7 +355,7 @@ impl<'a> Maker<'a> {
             recipient: 0,
             address: None,
             about: None,
-            for_expire_at: None,
+            moment: None,
             created_at: self.loaded.now,
             due_at: self.loaded.now,
         }

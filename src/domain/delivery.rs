@@ -3,6 +3,8 @@
 pub mod backoff;
 pub mod bounce;
 pub mod message_id;
+pub mod notice;
+pub mod planned;
 pub mod reminder;
 pub mod repeats;
 
@@ -36,10 +38,16 @@ pub enum Purpose {
     Invitation,
     /// A message that reminds a recipient who has not answered.
     Reminder,
-    /// A message that notifies the inviter of an acceptance.
+    /// A message that notifies the inviter of acceptances.
     AcceptanceNotice,
     /// A message that brings a person the code that verifies their address.
     VerificationCode,
+    /// A message that notifies the inviter of recipients who declined.
+    DeclineNotice,
+    /// A message that notifies the inviter of recipients whose mail did not arrive.
+    FailureNotice,
+    /// A message that notifies the inviter of the expiry.
+    ExpiryNotice,
 }
 
 impl Purpose {
@@ -54,6 +62,16 @@ impl Purpose {
     /// Reverses [`Purpose::code`].
     pub fn from_code(code: &str) -> Option<Self> {
         code.parse().ok()
+    }
+
+    /// Returns whether its messages bring a recipient the link.
+    pub fn brings_link(self) -> bool {
+        matches!(self, Self::Invitation | Self::Reminder)
+    }
+
+    /// Returns whether its messages are notices to the inviter.
+    pub fn is_notice(self) -> bool {
+        matches!(self, Self::AcceptanceNotice | Self::DeclineNotice | Self::FailureNotice | Self::ExpiryNotice)
     }
 }
 
@@ -142,13 +160,13 @@ pub struct NewDelivery {
     pub purpose: Purpose,
     /// The recipient's ordinal; 0 for a message to a person who is no recipient.
     pub recipient: u16,
-    /// The address, if it is not the recipient's.
+    /// The address of a person who is neither a recipient nor the inviter.
     pub address: Option<Email>,
-    /// The acceptance of a notice, or the verification of a code.
+    /// The verification of a code.
     pub about: Option<Uuid>,
-    /// The expiry that a reminder names: the reminder is cancelled if the expiry is another by then. `None` if it names
-    /// no expiry.
-    pub for_expire_at: Option<Timestamp>,
+    /// The end of the hour that a notice reports, or the expiry that a reminder names: the reminder is cancelled if the
+    /// expiry is another by then. `None` if the message names no moment.
+    pub moment: Option<Timestamp>,
     /// The moment of the decision.
     pub created_at: Timestamp,
     /// The moment at which it is sent; before the decision for a message that precedes others.
@@ -175,25 +193,26 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Returns the address it goes to, if it is still known.
+    /// Returns the address it goes to, if it is still known. A notice goes to the inviter of the time when it is sent.
     pub fn address<'a>(&'a self, invitation: &'a Invitation) -> Option<&'a Email> {
+        if self.message.purpose.is_notice() {
+            return invitation.details.shared().inviter.as_ref()?.email.as_ref();
+        }
         let recipient = || invitation.recipient(self.message.recipient).and_then(|recipient| recipient.email());
         self.message.address.as_ref().or_else(recipient)
     }
 
     /// Returns the reason why it need not be sent any more, if there is one.
     pub fn needless(&self, invitation: &Invitation, now: Timestamp) -> Option<&'static str> {
-        if self.message.purpose == Purpose::AcceptanceNotice {
-            return None;
+        if self.message.purpose.is_notice() {
+            return notice::needless(self, invitation, now);
         }
         if invitation.state_at(now) != State::Active {
             return Some("the invitation is no longer ACTIVE");
         }
         let recipient = invitation.recipient(self.message.recipient);
         match self.message.purpose {
-            Purpose::Reminder
-                if self.message.for_expire_at.is_some() && self.message.for_expire_at != invitation.facts.expire_at =>
-            {
+            Purpose::Reminder if self.message.moment.is_some() && self.message.moment != invitation.facts.expire_at => {
                 Some("the expiry has moved")
             }
             Purpose::VerificationCode if verification::is_too_old(self.message.created_at, now) => {

@@ -15,6 +15,7 @@ use super::command::{
     SyncAutojoin, Target, UpdateInvitation, UpdatedFields,
 };
 use super::decide::Context;
+use super::delivery::notice::Notices;
 use super::delivery::reminder::Schedules;
 use super::delivery::repeats::Repeats;
 use super::group::loaded::Loaded;
@@ -43,7 +44,7 @@ pub(in crate::domain) use acceptances::{early, expire_grant, extend, release};
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 /// Key 1 signs; there are no reminders and no notices.
 pub(super) const CONTEXT: Context =
-    Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false, quotas: Quotas::NONE };
+    Context { signing_key: 1, reminders: Schedules::NONE, notices: Notices::NONE, quotas: Quotas::NONE };
 
 /// Returns the moment some minutes after [`NOW`], or before it.
 pub(super) fn minutes(minutes: i64) -> Timestamp {

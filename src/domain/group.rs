@@ -232,8 +232,6 @@ impl Group {
             if is_update {
                 self.replace_queued(account, &deliveries, &quotas.suppressed);
             }
-            let deliveries = deliveries.into_iter().map(|delivery| (Arc::clone(about), delivery));
-            self.save.deliveries.extend(deliveries);
             self.take_in_acceptance(acceptance, Arc::clone(about));
             self.take_in_removed(about, &removed);
             self.free_slots(about, freed);
@@ -248,6 +246,7 @@ impl Group {
             self.save.erasures.slots.remove(&(account.clone(), key.clone()));
             self.save.slots.entry((account.clone(), key)).or_insert(slot).invitation = slot.invitation;
         }
+        self.take_in_deliveries(account, deliveries);
         if let Some(delivery) = delivery {
             self.take_in_delivery(account, delivery);
         }

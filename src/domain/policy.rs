@@ -1,6 +1,7 @@
 //! The policy on who may be invited: the domains of addresses, and those of which nobody in particular is a member.
 
 mod public_domain;
+mod redirect;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::sync::Arc;
 use super::value::email::ascii_domain;
 use super::value::rule::Invalid;
 pub use public_domain::{MAIL_PROVIDERS, is_public};
+pub use redirect::RedirectSet;
 
-/// The most entries of a list of domains.
+/// The most entries of a list of domains, or of redirects.
 pub const MAX_ENTRIES: usize = 10_000;
 
 /// A set of domains: `example.org` stands for itself alone, `*.example.org` for every domain below it and not for itself.
@@ -70,6 +72,15 @@ impl InvitePolicy {
     pub fn permits(&self, domain: &str) -> bool {
         !self.deny.contains(domain) && self.allow.as_ref().is_none_or(|allow| allow.contains(domain))
     }
+}
+
+/// The part of the server's policy that an account may use.
+#[derive(Clone, Debug, Default)]
+pub struct AccountPolicy {
+    /// The domains whose addresses it may invite.
+    pub invite: Arc<InvitePolicy>,
+    /// The only addresses that its people may be sent to; `None` for all that the server permits.
+    pub redirects: Option<Arc<RedirectSet>>,
 }
 
 /// The policy of the server, which counts for all accounts.

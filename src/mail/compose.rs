@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::message::Mail;
-use crate::config::{LinksConfig, MailConfig, Mailbox, Unsubscribe};
+use super::message::{Mail, ReplyAddress};
+use crate::config::{LinksConfig, MailConfig, Mailbox, ReplyTo, Unsubscribe};
 use crate::domain::delivery::message_id::MessageId;
 use crate::domain::delivery::{Delivery, Purpose};
 use crate::domain::invitation::Invitation;
@@ -32,7 +32,7 @@ pub enum ComposeError {
     #[error("the key that signs the link has left token.keys")]
     KeyRetired,
     /// The subject that the purpose needs is missing.
-    #[error("the acceptance or the code of the message is missing")]
+    #[error("the content of the notice or the code of the message is missing")]
     NotAbout,
     /// A template fails with what this invitation holds.
     #[error("template {name}: {reason}")]
@@ -77,7 +77,8 @@ pub struct Composer {
     links: LinksConfig,
     ring: KeyRing,
     from: Mailbox,
-    reply_to: Option<Mailbox>,
+    from_inviter: bool,
+    reply_to: ReplyTo,
     unsubscribe: Unsubscribe,
 }
 
@@ -100,6 +101,7 @@ impl Composer {
             links: links.clone(),
             ring,
             from: mail.from.clone(),
+            from_inviter: mail.from_inviter,
             reply_to: mail.reply_to.clone(),
             unsubscribe: mail.unsubscribe.clone(),
         })
@@ -121,7 +123,11 @@ impl Composer {
         let link = match message.purpose {
             Purpose::Invitation | Purpose::Reminder => Some(self.link(invitation, message.recipient)?),
             // An inviter needs no link, and who proves an address has come by one.
-            Purpose::AcceptanceNotice | Purpose::VerificationCode => None,
+            Purpose::AcceptanceNotice
+            | Purpose::DeclineNotice
+            | Purpose::FailureNotice
+            | Purpose::ExpiryNotice
+            | Purpose::VerificationCode => None,
         };
         let title = Title::of(message.purpose, &invitation.details);
         let sender = self.from.name.clone().unwrap_or_else(|| self.from.domain.clone());
@@ -130,8 +136,8 @@ impl Composer {
         let written = self.templates.write(title, &locale, &context, link.as_deref())?;
         Ok(Mail {
             id: message.id,
-            from: self.from.clone(),
-            reply_to: self.reply_to.clone(),
+            from: self.from(message.purpose, invitation),
+            reply_to: self.reply_to(message.purpose, invitation),
             to,
             to_name: Some(context.recipient).filter(|name| !name.is_empty()),
             subject: written.subject,
@@ -146,6 +152,25 @@ impl Composer {
     fn link(&self, invitation: &Invitation, recipient: u16) -> Result<String, ComposeError> {
         let token = Token::sign(&invitation.claims(recipient), &self.ring).ok_or(ComposeError::KeyRetired)?;
         Ok(self.links.link(invitation.details.kind(), &token))
+    }
+
+    /// Returns the sender, with the inviter's name before its own if that is wanted. The address is always the sender's own.
+    fn from(&self, purpose: Purpose, invitation: &Invitation) -> Mailbox {
+        let inviter = name::sender_name(invitation.details.shared().inviter_name());
+        let inviter = inviter.filter(|_| self.from_inviter && purpose.brings_link());
+        let Some(inviter) = inviter else { return self.from.clone() };
+        let own = self.from.name.as_deref().unwrap_or(&self.from.domain);
+        Mailbox { name: Some(format!("{inviter} via {own}")), ..self.from.clone() }
+    }
+
+    /// Returns the address for answers, if it is not the sender's. Only answers of recipients go to the inviter: whoever asks for
+    /// a code need not be invited.
+    fn reply_to(&self, purpose: Purpose, invitation: &Invitation) -> Option<ReplyAddress> {
+        let inviter = invitation.details.shared().inviter.as_ref();
+        let to_inviter = matches!(self.reply_to, ReplyTo::Inviter(_)) && purpose.brings_link();
+        let email = inviter.and_then(|inviter| inviter.email.clone()).filter(|_| to_inviter);
+        let own = || self.reply_to.mailbox().cloned().map(ReplyAddress::Operator);
+        email.map(ReplyAddress::Inviter).or_else(own)
     }
 
     fn headers(&self, delivery: &Delivery) -> Vec<(&'static str, String)> {

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::compose::{About, ComposeError, Composer};
 use super::transport::{SendError, SendFailure, SharedTransport};
-use crate::domain::delivery::Purpose;
-use crate::domain::invitation::acceptance::Acceptance;
+use crate::domain::delivery::notice::NoticeContent;
+use crate::domain::delivery::{NewDelivery, Purpose};
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::secret::verification::Code;
 use crate::store::{ClaimedDelivery, Store, Topicality};
@@ -39,20 +39,37 @@ impl TemplateMailer {
         let (invitation, delivery) = (&topic.invitation.found, &message.delivery);
         let Some((id, email)) = delivery.message.about.zip(delivery.address(invitation)) else { return Ok(None) };
         let found = self.store.find_verification(&message.account, invitation.id, id).await;
-        let found = found.map_err(|_| SendError::new(SendFailure::Retry, "the database does not answer"))?;
+        let found = found.map_err(|_| no_answer())?;
         Ok(found.and_then(|verification| verification.code(&self.ring, email)).map(Code::reveal))
     }
+
+    /// Reads what a notice reports. Returns `None` if that is nothing any more.
+    async fn notice_content(
+        &self,
+        message: &ClaimedDelivery,
+        topic: &Topicality,
+    ) -> Result<Option<NoticeContent>, SendError> {
+        let NewDelivery { purpose, created_at, moment, .. } = message.delivery.message;
+        let about = (purpose, moment.unwrap_or(created_at));
+        let content = self.store.notice_content(&topic.invitation.found, about).await.map_err(|_| no_answer())?;
+        Ok(Some(content).filter(|content| content.count > 0 || purpose == Purpose::ExpiryNotice))
+    }
+}
+
+fn no_answer() -> SendError {
+    SendError::new(SendFailure::Retry, "the database does not answer")
 }
 
 #[async_trait]
 impl Mailer for TemplateMailer {
     async fn deliver(&self, message: &ClaimedDelivery, topic: &Topicality) -> Result<(), SendError> {
-        let code;
+        let (code, content);
         let about = match message.delivery.message.purpose {
             Purpose::Invitation | Purpose::Reminder => About::Nothing,
-            Purpose::AcceptanceNotice => {
-                let needless = |reason| SendError::new(SendFailure::Needless, reason);
-                About::Acceptance(noticed(topic.acceptance.as_ref()).map_err(needless)?)
+            Purpose::AcceptanceNotice | Purpose::DeclineNotice | Purpose::FailureNotice | Purpose::ExpiryNotice => {
+                let over = || SendError::new(SendFailure::Needless, "there is nothing to report any more");
+                content = self.notice_content(message, topic).await?.ok_or_else(over)?;
+                About::Notice(&content)
             }
             Purpose::VerificationCode => {
                 let used = || SendError::new(SendFailure::Needless, "the code is no longer asked for");
@@ -64,38 +81,5 @@ impl Mailer for TemplateMailer {
         let mail = self.composer.compose(&message.delivery, &invitation.found, about, invitation.now);
         let refused = |error: ComposeError| SendError::new(SendFailure::Refused, error.to_string());
         self.transport.present().send(&mail.map_err(refused)?).await
-    }
-}
-
-/// Returns the acceptance that a notice is about, or the reason why the notice need not be sent: one that was undone before that never
-/// happened for the inviter either.
-fn noticed(acceptance: Option<&Acceptance>) -> Result<&Acceptance, &'static str> {
-    match acceptance {
-        None => Err("the acceptance is gone"),
-        Some(undone) if undone.is_undone() => Err("the acceptance was taken back"),
-        Some(acceptance) => Ok(acceptance),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::domain::invitation::acceptance::{Acceptor, Release, ReleaseMode};
-    use crate::domain::value::id::{AcceptanceId, InvitationId};
-    use crate::domain::value::time::Timestamp;
-
-    #[test]
-    fn undone_acceptance_is_not_told_to_the_inviter() {
-        let (at, by) = (Timestamp::from_micros(0), Acceptor::known_as("ann".to_owned()));
-        let id = Uuid::from_u128(1);
-        let made = Acceptance::new(AcceptanceId(id), InvitationId(id), &by, (None, None), None, at);
-        assert!(noticed(Some(&made)).is_ok());
-        assert!(noticed(None).is_err());
-        for (mode, is_told) in [(ReleaseMode::Undo, false), (ReleaseMode::End, true)] {
-            let released = Acceptance { release: Some(Release { mode, at }), ..made.clone() };
-            assert_eq!(noticed(Some(&released)).is_ok(), is_told, "{mode:?}");
-        }
     }
 }

@@ -17,7 +17,7 @@ pub struct Mail {
     /// The sender.
     pub from: Mailbox,
     /// The address for answers, if it is not the sender's.
-    pub reply_to: Option<Mailbox>,
+    pub reply_to: Option<ReplyAddress>,
     /// The recipient's address.
     pub to: Email,
     /// The recipient's name.
@@ -34,6 +34,15 @@ pub struct Mail {
     pub date: Timestamp,
     /// Further headers, names and values in ASCII.
     pub headers: Vec<(&'static str, String)>,
+}
+
+/// An address for answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplyAddress {
+    /// One of the operator's.
+    Operator(Mailbox),
+    /// The inviter's.
+    Inviter(Email),
 }
 
 /// Shows the id of the message and the address, masked.

@@ -47,7 +47,8 @@ const fn code(reason: ErrorReason) -> Code {
         ErrorReason::InvalidField
         | ErrorReason::MalformedMessage
         | ErrorReason::UnknownField
-        | ErrorReason::DomainNotAllowed => Code::InvalidArgument,
+        | ErrorReason::DomainNotAllowed
+        | ErrorReason::RedirectNotAllowed => Code::InvalidArgument,
         ErrorReason::InvitationNotFound
         | ErrorReason::AcceptanceNotFound
         | ErrorReason::CreatedConnectionNotFound
@@ -290,7 +291,7 @@ pub(crate) fn unknown_field(path: &str) -> Status {
     status(ErrorReason::UnknownField, &message, [("field", path.to_owned())])
 }
 
-/// INVALID_ARGUMENT with every violation there is. The reason is that of the policy on domains if nothing else is wrong.
+/// INVALID_ARGUMENT with every violation there is. The reason is that of a policy if nothing else is wrong.
 pub(crate) fn invalid_fields(violations: Vec<Violation>) -> Status {
     // Logs and clients that show no details show the message: it has the first rule in full.
     let first = violations.first().map(Violation::sentence).unwrap_or_default();
@@ -298,8 +299,14 @@ pub(crate) fn invalid_fields(violations: Vec<Violation>) -> Status {
         0 | 1 => first,
         more => format!("{first} (and {} more)", more - 1),
     };
-    let is_policy = !violations.is_empty() && violations.iter().all(|other| other.breaks(FieldRule::DomainNotAllowed));
-    let reason = if is_policy { ErrorReason::DomainNotAllowed } else { ErrorReason::InvalidField };
+    let all_break = |rule| !violations.is_empty() && violations.iter().all(|violation| violation.breaks(rule));
+    let reason = if all_break(FieldRule::DomainNotAllowed) {
+        ErrorReason::DomainNotAllowed
+    } else if all_break(FieldRule::RedirectNotAllowed) {
+        ErrorReason::RedirectNotAllowed
+    } else {
+        ErrorReason::InvalidField
+    };
     let mut details = details(reason, []);
     details.set_bad_request(violations.into_iter().map(Violation::into_detail).collect::<Vec<_>>());
     Status::with_error_details(code(reason), message, details)

@@ -85,6 +85,7 @@ fn wire_name(rule: FieldRule) -> &'static str {
         FieldRule::NotAllowed => pb::FieldRule::NotAllowed,
         FieldRule::Conflicts => pb::FieldRule::Conflicts,
         FieldRule::DomainNotAllowed => pb::FieldRule::DomainNotAllowed,
+        FieldRule::RedirectNotAllowed => pb::FieldRule::RedirectNotAllowed,
     };
     documented.as_str_name().trim_start_matches("FIELD_RULE_")
 }

@@ -7,6 +7,7 @@
 
 pub(super) mod backlog;
 mod claim_sql;
+mod notices;
 pub(super) mod outbox;
 
 use std::time::Duration;

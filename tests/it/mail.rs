@@ -6,6 +6,8 @@ pub(crate) mod compose;
 pub(crate) mod directory;
 pub(crate) mod hostile_names;
 pub(crate) mod message;
+pub(crate) mod notices;
+pub(crate) mod sender;
 pub(crate) mod sink;
 pub(crate) mod smtp;
 pub(crate) mod smtp_tls;

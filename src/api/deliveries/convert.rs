@@ -48,5 +48,8 @@ pub(in crate::api) fn purpose(purpose: Purpose) -> pb::DeliveryPurpose {
         Purpose::Reminder => pb::DeliveryPurpose::Reminder,
         Purpose::AcceptanceNotice => pb::DeliveryPurpose::AcceptanceNotice,
         Purpose::VerificationCode => pb::DeliveryPurpose::VerificationCode,
+        Purpose::DeclineNotice => pb::DeliveryPurpose::DeclineNotice,
+        Purpose::FailureNotice => pb::DeliveryPurpose::FailureNotice,
+        Purpose::ExpiryNotice => pb::DeliveryPurpose::ExpiryNotice,
     }
 }

@@ -10,6 +10,7 @@ use crate::api::execute::{Api, Call};
 use crate::api::parse::acceptor::acceptor as parse_acceptor;
 use crate::api::parse::kind_input::kind_input;
 use crate::api::parse::violations::Violations;
+use crate::api::redemption::preview::redirect_uri;
 use crate::domain::command::{AcceptInvitation, Access, Action, Target};
 use crate::domain::group::Executed;
 use crate::domain::invitation::acceptance::Acceptor;
@@ -93,6 +94,7 @@ fn outcome(
                 result: acceptance.map(Outcome::Acceptance),
                 invitation: Some(fit.show(invitation)),
                 already_accepted: executed.already_accepted,
+                redirect_uri: redirect_uri(&executed.invitation),
             }
         }
     }

@@ -141,7 +141,7 @@ fn to_command<T: BatchCreate>(
     let mut violations = Violations::default();
     check_request_id(&mut violations, entry.request_id());
     let create = T::to_create(api, call, &mut violations, entry);
-    api.check_domains(call, &mut violations);
+    api.check_policy(call, &mut violations);
     let create = Action::Create(Box::new(violations.finish(create)?));
     check_new(call, &create)?;
     let remembered = part.or_else(|| api.request(call, entry, 0));

@@ -59,7 +59,7 @@ pub(in crate::api) fn to_create(
         details: Details::Guest(details),
         max_uses: Some(1),
         expiry,
-        recipients: vec![NewRecipient::from(email?)],
+        recipients: vec![NewRecipient { existing_user: request.existing_user, ..NewRecipient::from(email?) }],
         mails: request.send_email.unwrap_or(true),
         labels,
         on_conflict,

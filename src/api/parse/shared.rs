@@ -101,12 +101,14 @@ impl<'a> Given<'a> {
     fn words(&self, violations: &mut Violations) -> SharedDetails {
         let at = |field: &str| format!("{}{field}", self.path);
         let name = self.scope_display_name;
+        let redirect_uri = violations.optional(&at("redirect_uri"), self.redirect_uri, RedirectUri::parse);
+        redirect_uri.iter().for_each(|uri| violations.redirects(at("redirect_uri"), uri));
         SharedDetails {
             inviter: self.inviter.map(|inviter| to_inviter(violations, &at("inviter"), inviter)),
             scope_display_name: violations.optional(&at("scope_display_name"), name, text::free_text),
             message: violations.optional(&at("message"), self.message, text::message),
             locale: violations.optional(&at("locale"), self.locale, text::locale),
-            redirect_uri: violations.optional(&at("redirect_uri"), self.redirect_uri, RedirectUri::parse),
+            redirect_uri,
             grant_ttl: grant_ttl(violations, &at("grant_ttl"), self.grant_ttl),
             metadata: None,
             replaced: Vec::new(),

@@ -2,7 +2,8 @@
 
 use tonic::Status;
 
-use crate::domain::policy::{InvitePolicy, Policy};
+use crate::domain::kind::shared::RedirectUri;
+use crate::domain::policy::{AccountPolicy, Policy, RedirectSet};
 use crate::domain::value::email::Email;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::server::status::invalid_fields;
@@ -13,6 +14,7 @@ use crate::server::violation::Violation;
 pub(crate) struct Violations {
     fields: Vec<Violation>,
     domains: Vec<NamedDomain>,
+    redirects: Vec<(String, RedirectUri)>,
     refusal: Option<Status>,
     denial: Option<Status>,
 }
@@ -38,10 +40,22 @@ impl Violations {
         self.domains.push(NamedDomain { field, domain, joins: true });
     }
 
-    /// Adds a violation for each noted domain that the policies of the server and of the account do not permit.
-    pub(crate) fn check_domains(&mut self, server: &Policy, account: &InvitePolicy) {
+    /// Notes an address that people are sent to by the request.
+    pub(crate) fn redirects(&mut self, field: impl Into<String>, redirect: &RedirectUri) {
+        self.redirects.push((field.into(), redirect.clone()));
+    }
+
+    /// Adds a violation for each noted domain and redirect that the policies of the server and of the account do not permit.
+    pub(crate) fn check_policy(&mut self, (server, redirects): (&Policy, &RedirectSet), account: &AccountPolicy) {
+        for (field, redirect) in std::mem::take(&mut self.redirects) {
+            let is_own = account.redirects.as_ref().is_none_or(|own| own.permits(&redirect));
+            if !redirects.permits(&redirect) || !is_own {
+                let description = "must be below an address that people may be sent to: have it added to links.redirects, or leave it out";
+                self.add(field, FieldRule::RedirectNotAllowed, description);
+            }
+        }
         for NamedDomain { field, domain, joins } in std::mem::take(&mut self.domains) {
-            let description = if !server.invite.permits(&domain) || !account.permits(&domain) {
+            let description = if !server.invite.permits(&domain) || !account.invite.permits(&domain) {
                 "must have a domain that may be invited: have it allowed in the server's policy, or leave it out"
             } else if joins && !server.lets_join(&domain) {
                 "must not be a public suffix or of a public mail provider, where anybody could join: have it allowed"

@@ -39,7 +39,7 @@ pub(in crate::api) fn preview(
         inviter: shared.inviter.as_ref().map(shown_inviter),
         message: shared.message.clone().unwrap_or_default(),
         locale: shared.locale.clone().unwrap_or_default(),
-        redirect_uri: shared.redirect_uri.as_ref().map(|uri| uri.as_str().to_owned()).unwrap_or_default(),
+        redirect_uri: redirect_uri(invitation),
         metadata: shared.metadata.as_deref().and_then(json_text),
         expire_time: invitation.facts.expire_at.map(timestamp),
         remaining_uses: invitation.facts.remaining_uses().map(count),
@@ -47,8 +47,26 @@ pub(in crate::api) fn preview(
         email_required: bound && mailed_to.is_none(),
         masked_emails: addresses.take(MAX_MASKED).map(Email::masked).collect(),
         recipient_email: mailed_to.map(|email| email.original().to_owned()).unwrap_or_default(),
+        existing_user: person_of(invitation, link).and_then(|recipient| recipient.existing_user),
         ..pb::InvitationPreview::default()
     };
     kind_fields(&invitation.details).add_to_preview(&mut preview);
     preview
+}
+
+/// Returns the address to send a person to after their answer, empty if there is none.
+pub(in crate::api) fn redirect_uri(invitation: &Invitation) -> String {
+    let redirect = invitation.details.shared().redirect_uri.as_ref();
+    redirect.map(|redirect| redirect.as_str().to_owned()).unwrap_or_default()
+}
+
+/// Returns the recipient who alone can be expected to have a link: the one it was mailed to, or the only one of an invitation for one
+/// use. A link that may be passed on says nothing about a person.
+fn person_of<'a>(invitation: &'a Invitation, link: &Claims) -> Option<&'a Recipient> {
+    if link.recipient > 0 {
+        return invitation.recipient(link.recipient).filter(|recipient| recipient.email().is_some());
+    }
+    let mut present = invitation.present_recipients();
+    let only = present.next().filter(|_| present.next().is_none() && invitation.facts.max_uses == Some(1));
+    only.filter(|recipient| recipient.address.names_a_person())
 }

@@ -44,7 +44,7 @@ pub(crate) async fn send_verification_code(
             recipient,
             address,
             about: Some(verification.id),
-            for_expire_at: None,
+            moment: None,
             created_at: now,
             due_at: now.earlier(CODE_PRIORITY),
         }

@@ -47,13 +47,15 @@ pub(super) fn render(
 pub(super) fn render_accounts(out: Section, accounts: Option<&EntryFile<AccountEntry>>) -> Section {
     let Some(EntryFile { path, entries }) = accounts else { return out };
     entries.iter().fold(out.text("accounts_file", path.display().to_string()), |out, entry| {
-        let AccountEntry { account, grantable_roles, invite: InvitePolicy { allow, deny } } = entry;
+        let AccountEntry { account, grantable_roles, invite: InvitePolicy { allow, deny }, redirects } = entry;
         let account = account.as_ref().map_or("*", |account| account.as_str());
         let roles = grantable_roles.as_ref().map_or("any role".to_owned(), |roles| format!("the roles {roles:?}"));
         let list = |domains: &DomainSet| domains.entries().collect::<Vec<_>>();
         let allow = allow.as_ref().map(|allow| format!(", invites only {:?}", list(allow))).unwrap_or_default();
         let deny = if deny.is_empty() { String::new() } else { format!(", does not invite {:?}", list(deny)) };
-        out.comment(&format!("account {account:?} may give {roles}{allow}{deny}"))
+        let redirects = redirects.as_ref().map(|own| own.entries().collect::<Vec<_>>());
+        let redirects = redirects.map(|own| format!(", sends people only to {own:?}")).unwrap_or_default();
+        out.comment(&format!("account {account:?} may give {roles}{allow}{deny}{redirects}"))
     })
 }
 

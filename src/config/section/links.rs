@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use super::policy::entries;
 use crate::config::error::{Checked, Problems, Reported};
 use crate::config::value;
 use crate::domain::kind::{Kind, PerKind};
+use crate::domain::policy::{MAX_ENTRIES, RedirectSet};
 use crate::domain::secret::token::Token;
 
 /// The placeholder of the token in a link template.
 pub const TOKEN_PLACEHOLDER: &str = "{token}";
 
 const ALLOW_LOCALHOST: &str = "allow_localhost";
+const REDIRECTS: &str = "redirects";
 
 /// The settings of links.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct LinksConfig {
     pub templates: PerKind<String>,
     /// Whether real mail may have links, and a sender, that lead to the machine of the recipient.
     pub allow_localhost: bool,
+    /// The addresses that people may be sent to after their answer.
+    pub redirects: RedirectSet,
 }
 
 impl LinksConfig {
@@ -54,14 +59,14 @@ pub(in crate::config) fn is_local_name(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// The templates by the code of their kind, and `allow_localhost`.
+/// The templates by the code of their kind, `allow_localhost` and `redirects`.
 #[derive(Deserialize, Serialize)]
 #[serde(transparent)]
 pub(in crate::config) struct RawLinks(BTreeMap<String, String>);
 
 impl Default for RawLinks {
     fn default() -> Self {
-        let keys = Kind::ALL.into_iter().map(Kind::code).chain([ALLOW_LOCALHOST]);
+        let keys = Kind::ALL.into_iter().map(Kind::code).chain([ALLOW_LOCALHOST, REDIRECTS]);
         Self(keys.map(|key| (key.to_owned(), String::new())).collect())
     }
 }
@@ -71,6 +76,8 @@ impl RawLinks {
         let allow_localhost = self.0.remove(ALLOW_LOCALHOST).unwrap_or_default();
         let choices = [("true", true), ("false", false)];
         let allow_localhost = value::choice(problems, "links.allow_localhost", &allow_localhost, &choices);
+        let given = self.0.remove(REDIRECTS).unwrap_or_default();
+        let redirects = problems.check("links.redirects", redirects(entries(&given)));
         let links = PerKind::from_fn(|kind| {
             let template = self.0.remove(kind.code()).unwrap_or_default();
             problems.check(&format!("links.{}", kind.code()), parse_template(template))
@@ -79,8 +86,18 @@ impl RawLinks {
         if links.iter().any(|(_, link)| link.is_err()) {
             return Err(Reported);
         }
-        Ok(LinksConfig { templates: links.map(Result::unwrap_or_default), allow_localhost: allow_localhost? })
+        let templates = links.map(Result::unwrap_or_default);
+        Ok(LinksConfig { templates, allow_localhost: allow_localhost?, redirects: redirects? })
     }
+}
+
+/// Parses a list of addresses. The error names the first entry that is none.
+pub(in crate::config) fn redirects<'a>(entries: impl Iterator<Item = &'a str>) -> Result<RedirectSet, String> {
+    let mut set = RedirectSet::default();
+    for entry in entries {
+        set.add(entry).map_err(|invalid| format!("{entry:?} {}", invalid.description))?;
+    }
+    if set.len() > MAX_ENTRIES { Err(format!("must have at most {MAX_ENTRIES} addresses")) } else { Ok(set) }
 }
 
 fn parse_template(template: String) -> Result<String, String> {

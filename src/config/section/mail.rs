@@ -16,9 +16,13 @@ use crate::config::value;
 use crate::domain::delivery::message_id::MessageId;
 
 mod mailbox;
+mod notices;
+mod reply_to;
 mod transport;
 
 pub use mailbox::Mailbox;
+pub(in crate::config) use notices::RawNotices;
+pub use reply_to::ReplyTo;
 pub use transport::{Encryption, MailTransport, SmtpServer};
 
 /// The placeholder of the delivery's id in `mail.unsubscribe`.
@@ -35,16 +39,16 @@ pub struct MailConfig {
     pub smtp: SmtpConfig,
     /// The sender.
     pub from: Mailbox,
-    /// The address for answers, if it is not the sender's.
-    pub reply_to: Option<Mailbox>,
+    /// Whether messages to recipients name the inviter beside the sender: "Ann via Example".
+    pub from_inviter: bool,
+    /// The mailbox for answers.
+    pub reply_to: ReplyTo,
     /// The address that mail programs offer for unsubscribing.
     pub unsubscribe: Unsubscribe,
     /// The folder of templates that take the place of those that are compiled in.
     pub templates: Option<PathBuf>,
     /// The language of mail if the invitation names no language, or one without templates.
     pub locale: String,
-    /// Whether inviters receive a notice when their invitation is accepted.
-    pub acceptance_notice: bool,
 }
 
 impl MailConfig {
@@ -124,11 +128,11 @@ pub(in crate::config) struct RawMail {
     url: Option<String>,
     url_file: Option<String>,
     from: String,
+    from_inviter: String,
     reply_to: String,
     unsubscribe: String,
     templates: String,
     locale: String,
-    acceptance_notice: String,
     starttls: String,
     ca_file: String,
     timeout: String,
@@ -139,16 +143,16 @@ pub(in crate::config) struct RawMail {
 impl RawMail {
     /// Parses the section; the second value is the file the URL came from.
     pub(in crate::config) fn validate(self, problems: &mut Problems) -> Checked<(MailConfig, Option<PathBuf>)> {
-        let RawMail { url, url_file, from, reply_to, unsubscribe, templates, locale, acceptance_notice, .. } = &self;
+        let RawMail { url, url_file, from, from_inviter, reply_to, unsubscribe, templates, locale, .. } = &self;
         let from = problems.check("mail.from", Mailbox::parse(from));
-        let reply_to = optional(reply_to).map(|text| problems.check("mail.reply_to", Mailbox::parse(text)));
+        let choices = [("true", true), ("false", false)];
+        let from_inviter = value::choice(problems, "mail.from_inviter", from_inviter, &choices);
+        let reply_to = problems.check("mail.reply_to", ReplyTo::parse(reply_to));
         let unsubscribe = match &from {
             Ok(from) => problems.check("mail.unsubscribe", Unsubscribe::parse(unsubscribe, from)),
             Err(reported) => Err(*reported),
         };
         let locale = problems.check("mail.locale", parse_locale(locale));
-        let choices = [("true", true), ("false", false)];
-        let acceptance_notice = value::choice(problems, "mail.acceptance_notice", acceptance_notice, &choices);
         let smtp = self.smtp(problems, from.as_ref().ok());
         let url = value::secret(problems, "mail.url", url.clone(), url_file.clone());
 
@@ -165,11 +169,11 @@ impl RawMail {
             transport,
             smtp,
             from: from?,
-            reply_to: reply_to.transpose()?,
+            from_inviter: from_inviter?,
+            reply_to: reply_to?,
             unsubscribe: unsubscribe?,
             templates: optional(templates).map(PathBuf::from),
             locale: locale?,
-            acceptance_notice: acceptance_notice?,
         };
         Ok((config, file))
     }

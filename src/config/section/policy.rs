@@ -28,7 +28,8 @@ impl RawPolicy {
     }
 }
 
-fn entries(text: &str) -> impl Iterator<Item = &str> {
+/// Returns the entries of a list that commas or lines part.
+pub(super) fn entries(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty())
 }
 

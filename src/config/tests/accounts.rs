@@ -12,10 +12,11 @@ fn load_accounts(content: &str) -> Result<Config, ConfigError> {
 fn accounts_are_read_and_shown_without_authentication() {
     let content = "[[account]]\nname = \"acme\"\ngrantable_roles = [\"viewer\"]\n\
                    invite_domains_allow = [\"Example.org\"]\ninvite_domains_deny = [\"*.example.org\"]\n\
+                   redirects = [\"https://App.example.org\"]\n\
                    [[account]]\nname = \"*\"\n";
     let config = load_accounts(content).unwrap();
     let shown = config.redacted();
-    assert!(shown.contains("# account \"acme\" may give the roles [\"viewer\"], invites only [\"example.org\"], does not invite [\"*.example.org\"]"), "{shown}");
+    assert!(shown.contains("# account \"acme\" may give the roles [\"viewer\"], invites only [\"example.org\"], does not invite [\"*.example.org\"], sends people only to [\"https://app.example.org\"]"), "{shown}");
     assert!(shown.contains("# account \"*\" may give any role\n"), "{shown}");
     let entries = config.accounts.unwrap().entries;
     assert_eq!((entries.len(), entries[1].account.as_ref(), entries[1].grantable_roles.as_ref()), (2, None, None));
@@ -36,6 +37,7 @@ fn bad_account_is_refused_with_its_place_and_reason() {
         (good.replace("grantable_roles", "roles"), "unknown field `roles`"),
         (good.replace("grantable_roles", "invite_domains_allow"), "invite_domains_allow: \"viewer\" must be a domain"),
         (good.replace("grantable_roles", "invite_domains_deny"), "invite_domains_deny: \"viewer\" must be a domain"),
+        (good.replace("grantable_roles", "redirects"), "redirects: \"viewer\" must be an address such as"),
     ] {
         assert_refused(load_accounts(&content), "auth.accounts_file", text);
     }

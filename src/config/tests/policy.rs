@@ -35,3 +35,12 @@ fn entry_that_is_no_domain_is_refused_with_its_text() {
     let load = load(&[("INVITATION__POLICY__INVITE_DOMAINS_DENY", many.as_str())]);
     assert_refused(load, "policy.invite_domains_deny", "at most 10000 domains");
 }
+
+#[test]
+fn redirects_are_read_in_one_spelling_and_shown() {
+    let given = "https://APP.example.org/, MyApp:, https://*.example.org:8443/in";
+    let config = load(&[("INVITATION__LINKS__REDIRECTS", given)]).unwrap();
+    let wanted = "redirects = \"myapp:, https://app.example.org, https://*.example.org:8443/in\"";
+    assert!(config.redacted().contains(wanted), "{}", config.redacted());
+    assert!(load(&[]).unwrap().links.redirects.is_empty());
+}

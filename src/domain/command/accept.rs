@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::{Access, Command, CommandRules, ReadSet, RequestKey};
 use crate::domain::decide::{AcceptanceChange, Affected, Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
-use crate::domain::delivery::{NewDelivery, Purpose};
 use crate::domain::group::loaded::{Loaded, Remembered, Rivals};
 use crate::domain::group::open::MAX_RIVALS;
 use crate::domain::invitation::Invitation;
@@ -113,7 +112,6 @@ impl AcceptInvitation {
             let payload = FulfilledPayload { use_count: invitation.facts.use_count };
             events.push(maker.event(&invitation, EventType::Fulfilled, Payload::Fulfilled(payload)));
         }
-        let deliveries = notice(&mut maker, &invitation, &acceptance, context).into_iter().collect();
         let affected = Affected {
             invitation: invitation.id,
             acceptance: Some(acceptance.id),
@@ -131,7 +129,7 @@ impl AcceptInvitation {
         }
         let acceptance = Some(AcceptanceChange::Create(acceptance));
         let requests = used_proof.into_iter().collect();
-        let changes = Changes { invitations, acceptance, events, deliveries, requests, ..Changes::default() };
+        let changes = Changes { invitations, acceptance, events, requests, ..Changes::default() };
         Decided { changes, affected }
     }
 
@@ -162,19 +160,6 @@ fn used_proof(
     let digest = BodyDigest { key_id: context.signing_key, mac: [0; 32] };
     let (invitation, acceptance, at) = (invitation.id, Some(acceptance.id), maker.loaded.now);
     Some((key, Remembered { digest, invitation, acceptance, at, changed: None }))
-}
-
-/// Creates the notice to the inviter, if notices are enabled and their address is known.
-fn notice(
-    maker: &mut Maker<'_>,
-    invitation: &Invitation,
-    acceptance: &Acceptance,
-    context: &Context,
-) -> Option<NewDelivery> {
-    let inviter = invitation.details.shared().inviter.as_ref().filter(|_| context.acceptance_notice)?;
-    let address = Some(inviter.email.clone()?);
-    let message = maker.message(invitation, Purpose::AcceptanceNotice);
-    Some(NewDelivery { address, about: Some(acceptance.id.0), ..message })
 }
 
 fn new_acceptance(

@@ -5,11 +5,9 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
-
+use super::Purpose;
+use super::planned::PlannedMessage;
 use crate::domain::kind::{Kind, PerKind};
-use crate::domain::value::id::{IdSeed, InvitationId};
 use crate::domain::value::time::Timestamp;
 
 /// The reminder times of one kind of invitation.
@@ -82,18 +80,10 @@ impl Schedules {
 }
 
 impl Planned {
-    /// Returns the id of the message to a recipient. The same reminder has the same id, so an expiry that is moved
-    /// there and back sends no second reminder.
-    pub fn id(&self, invitation: InvitationId, recipient: u16) -> Uuid {
-        let hash = Sha256::new()
-            .chain_update(invitation.0.as_bytes())
-            .chain_update(recipient.to_be_bytes())
-            .chain_update(self.due_at.micros().to_be_bytes())
-            .chain_update(self.for_expire_at.map_or(0, Timestamp::micros).to_be_bytes())
-            .finalize();
-        let mut seed = [0; 16];
-        seed.copy_from_slice(&hash[..16]);
-        IdSeed::new(self.due_at, seed).nth(0)
+    /// Returns the message to a recipient. An expiry that is moved there and back sends no second one.
+    pub fn to(self, recipient: u16) -> PlannedMessage {
+        let Self { due_at, for_expire_at } = self;
+        PlannedMessage { purpose: Purpose::Reminder, recipient, due_at, moment: for_expire_at }
     }
 
     /// Returns whether it is in the future, and before the invitation can no longer be accepted.
@@ -143,21 +133,5 @@ mod tests {
             planned.sort_by_key(|planned| planned.due_at);
             assert_eq!(shown(&planned, expire_at), moved, "{schedule:?}, {expiry:?}");
         }
-    }
-
-    #[test]
-    fn only_the_same_reminder_to_the_same_recipient_has_the_same_id() {
-        let invitation = |n| InvitationId(Uuid::from_u128(n));
-        let planned = Planned { due_at: minutes(5), for_expire_at: Some(minutes(9)) };
-        let ids = [
-            planned.id(invitation(1), 1),
-            planned.id(invitation(2), 1),
-            planned.id(invitation(1), 2),
-            Planned { due_at: minutes(6), ..planned }.id(invitation(1), 1),
-            Planned { for_expire_at: Some(minutes(10)), ..planned }.id(invitation(1), 1),
-            Planned { for_expire_at: None, ..planned }.id(invitation(1), 1),
-        ];
-        assert_eq!(ids[0], planned.id(invitation(1), 1));
-        assert!(ids.iter().enumerate().all(|(index, id)| !ids[..index].contains(id)), "{ids:?}");
     }
 }

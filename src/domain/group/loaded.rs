@@ -272,9 +272,10 @@ impl Loaded {
         Rivals { is_crowded: is_cut || ids.len() > self.max_rivals, ids }
     }
 
-    /// Returns those of some invitations that were found and not read yet.
+    /// Returns those of some invitations that were found and not read yet, or for a message alone, without their recipients.
     pub(in crate::domain) fn unread(&self, ids: &[InvitationId]) -> Vec<InvitationId> {
-        ids.iter().filter(|id| !self.invitations.contains_key(id)).copied().collect()
+        let is_unread = |id: &&InvitationId| self.invitations.get(id).is_none_or(|known| known.recipients.is_empty());
+        ids.iter().filter(is_unread).copied().collect()
     }
 
     /// Returns whether the commands of several callers are decided on the snapshot.

@@ -1,6 +1,7 @@
 //! The messages of a group: those that new ones replace, and those that have changed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -26,6 +27,19 @@ impl Group {
             let earlier = self.save.deliveries.iter().map(|(_, earlier)| earlier).filter(same);
             self.save.cancelled.extend(earlier.map(|earlier| (earlier.id, REPLACED)));
             self.save.replacing.insert(key, (account.clone(), new.id));
+        }
+    }
+
+    /// Adds new messages. The notices of an hour are one message, whatever the number of commands that plan it.
+    pub(super) fn take_in_deliveries(&mut self, account: &AccountId, deliveries: Vec<NewDelivery>) {
+        for delivery in deliveries {
+            let is_known = |known: &(_, NewDelivery)| known.1.id == delivery.id;
+            if delivery.purpose.is_notice() && self.save.deliveries.iter().any(is_known) {
+                continue;
+            }
+            if let Ok(about) = self.loaded.invitation(account, delivery.invitation) {
+                self.save.deliveries.push((Arc::clone(about), delivery));
+            }
         }
     }
 

@@ -27,6 +27,8 @@ pub enum FieldRule {
     Conflicts,
     /// The domain may not be invited, or not join, by the policy of the server or of the account.
     DomainNotAllowed,
+    /// People may not be sent to the address, by the policy of the server or of the account.
+    RedirectNotAllowed,
 }
 
 /// The reason why a value is refused: the rule, and a text that fits behind the field's name and never repeats the value.

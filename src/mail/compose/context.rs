@@ -9,9 +9,9 @@ use minijinja::Value;
 use minijinja::value::Object;
 
 use super::{ComposeError, name};
+use crate::domain::delivery::notice::{NamedPerson, NoticeContent};
 use crate::domain::delivery::{Delivery, Purpose};
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::kind::{Details, Scope};
 use crate::domain::value::time::Timestamp;
 
@@ -20,8 +20,8 @@ use crate::domain::value::time::Timestamp;
 pub enum About<'a> {
     /// An invitation or a reminder needs no other subject.
     Nothing,
-    /// The acceptance that a notice is about.
-    Acceptance(&'a Acceptance),
+    /// The content of a notice to the inviter.
+    Notice(&'a NoticeContent),
     /// The code that proves an address.
     Code(&'a str),
 }
@@ -31,7 +31,7 @@ impl fmt::Debug for About<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("Nothing"),
-            Self::Acceptance(acceptance) => f.debug_tuple("Acceptance").field(&acceptance.id).finish(),
+            Self::Notice(content) => f.debug_tuple("Notice").field(content).finish(),
             Self::Code(_) => f.write_str("Code([redacted])"),
         }
     }
@@ -50,14 +50,20 @@ pub(crate) struct MailContext {
     pub(crate) organization: String,
     pub(crate) groups: Vec<String>,
     pub(crate) roles: Vec<String>,
-    pub(crate) acceptor: String,
-    pub(crate) acceptor_email: String,
+    /// The number of people that a notice reports.
+    pub(crate) count: u64,
+    /// The first of them, each by name and address.
+    pub(crate) people: Vec<String>,
+    /// The first of them, by name or address.
+    pub(crate) person: String,
     /// The data source of the connection that the acceptor created.
     pub(crate) connection: String,
     /// The code that proves an address.
     pub(crate) code: String,
     /// Whether the link belongs to one recipient, so that it must not be passed on.
     pub(crate) personal: bool,
+    /// Whether the recipient has an account with the caller.
+    pub(crate) existing_user: bool,
     pub(crate) expires: Option<Moment>,
     /// The template variables of a general invitation.
     pub(crate) variables: BTreeMap<String, String>,
@@ -91,7 +97,8 @@ impl MailContext {
     ) -> Result<Self, ComposeError> {
         let shared = invitation.details.shared();
         let ordinal = delivery.message.recipient;
-        let own = invitation.recipient(ordinal).and_then(|recipient| recipient.display_name.as_deref());
+        let recipient = invitation.recipient(ordinal);
+        let own = recipient.and_then(|recipient| recipient.display_name.as_deref());
         let scope = invitation.details.scope(&invitation.account).and_then(|scope| scope.display_name);
         let mut context = Self {
             sender: name::name(sender),
@@ -103,25 +110,45 @@ impl MailContext {
             groups: names(invitation.details.groups().iter().filter_map(display_name)),
             roles: names(invitation.details.roles().iter().map(String::as_str)),
             personal: ordinal > 0,
+            existing_user: recipient.and_then(|recipient| recipient.existing_user).unwrap_or_default(),
             expires: invitation.facts.expire_at.and_then(Moment::of),
             variables: variables(&invitation.details),
             ..Self::default()
         };
         match (delivery.message.purpose, about) {
             (Purpose::Invitation | Purpose::Reminder, _) => {}
-            (Purpose::AcceptanceNotice, About::Acceptance(acceptance)) => {
-                let made = acceptance.created_connection.as_ref();
-                context.recipient.clone_from(&context.inviter);
-                context.acceptor = name::name(acceptance.display_name.as_deref().unwrap_or_default());
-                context.acceptor_email =
-                    acceptance.email.as_ref().map(|email| name::name(email.original())).unwrap_or_default();
-                context.connection =
-                    name::name(made.map(|made| made.connection.datasource_name.as_str()).unwrap_or_default());
-            }
+            (
+                Purpose::AcceptanceNotice | Purpose::DeclineNotice | Purpose::FailureNotice | Purpose::ExpiryNotice,
+                About::Notice(content),
+            ) => context.report(content),
             (Purpose::VerificationCode, About::Code(code)) => code.clone_into(&mut context.code),
-            (Purpose::AcceptanceNotice | Purpose::VerificationCode, _) => return Err(ComposeError::NotAbout),
+            (
+                Purpose::AcceptanceNotice
+                | Purpose::DeclineNotice
+                | Purpose::FailureNotice
+                | Purpose::ExpiryNotice
+                | Purpose::VerificationCode,
+                _,
+            ) => return Err(ComposeError::NotAbout),
         }
         Ok(context)
+    }
+
+    /// Adds what a notice reports to its inviter.
+    fn report(&mut self, content: &NoticeContent) {
+        let shown = |text: &Option<String>| name::name(text.as_deref().unwrap_or_default());
+        let both = |person: &NamedPerson| match (shown(&person.display_name), shown(&person.address)) {
+            (name, address) if address.is_empty() => name,
+            (name, address) if name.is_empty() => address,
+            (name, address) => format!("{name} ({address})"),
+        };
+        self.recipient.clone_from(&self.inviter);
+        self.count = content.count;
+        self.people = content.people.iter().map(both).filter(|person| !person.is_empty()).collect();
+        let first = content.people.first();
+        let names = first.into_iter().flat_map(|first| [shown(&first.display_name), shown(&first.address)]);
+        self.person = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+        self.connection = shown(&content.connection);
     }
 }
 
@@ -154,7 +181,8 @@ fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<String> {
 /// Returns everything but the link.
 pub(crate) fn values(context: &MailContext, locale: &str, common: &str) -> BTreeMap<&'static str, Value> {
     let MailContext { sender, recipient, inviter, message, scope, organization, groups, roles, .. } = context;
-    let MailContext { acceptor, acceptor_email, connection, code, personal, expires, variables, .. } = context;
+    let MailContext { count, people, person, connection, code, personal, existing_user, expires, variables, .. } =
+        context;
     let list = |names: &Vec<String>| Value::from(names.iter().map(Value::from).collect::<Vec<_>>());
     BTreeMap::from([
         ("locale", Value::from(locale)),
@@ -167,11 +195,13 @@ pub(crate) fn values(context: &MailContext, locale: &str, common: &str) -> BTree
         ("organization", Value::from(organization)),
         ("groups", list(groups)),
         ("roles", list(roles)),
-        ("acceptor", Value::from(acceptor)),
-        ("acceptor_email", Value::from(acceptor_email)),
+        ("count", Value::from(*count)),
+        ("people", list(people)),
+        ("person", Value::from(person)),
         ("connection", Value::from(connection)),
         ("code", Value::from(code)),
         ("personal", Value::from(*personal)),
+        ("existing_user", Value::from(*existing_user)),
         ("expires", expires.as_ref().map_or(Value::from(()), moment)),
         ("variables", Value::from_object(Variables(variables.clone()))),
     ])
@@ -234,14 +264,21 @@ pub(crate) fn full_sample() -> MailContext {
         organization: hostile.clone(),
         groups: vec![hostile.clone(), hostile.clone()],
         roles: vec![hostile.clone()],
-        acceptor: hostile.clone(),
-        acceptor_email: name::name("jane@example.com"),
+        count: 5,
+        people: vec![hostile.clone(), hostile.clone()],
+        person: hostile.clone(),
         connection: hostile,
         code: "K7QM-4T2X".to_owned(),
         personal: true,
+        existing_user: true,
         expires: Some(Moment { year: 2026, month: 12, day: 31, hour: 9, minute: 5 }),
         variables: BTreeMap::from([("sample".to_owned(), "value".to_owned())]),
     }
+}
+
+/// Little is known of the only person that a notice reports.
+pub(crate) fn single_sample() -> MailContext {
+    MailContext { count: 1, ..empty_sample() }
 }
 
 /// The values that are always known.

@@ -8,6 +8,8 @@
 
 /// The length of a name, in characters.
 const LONGEST_NAME: usize = 100;
+/// The length of an inviter's name before that of the sender, in characters: the sender's stays in sight.
+const LONGEST_SENDER_NAME: usize = 40;
 /// The length of a variable, in characters: all that the API accepts.
 const LONGEST_VARIABLE: usize = 300;
 /// The length of an inviter's message, in characters: all that the API accepts.
@@ -17,6 +19,20 @@ const WORD_JOINER: char = '\u{2060}';
 /// Returns a name as it may be shown: on one line, at most 100 characters, and no link.
 pub(crate) fn name(text: &str) -> String {
     shown(text, LONGEST_NAME)
+}
+
+/// Returns an inviter's name as it may stand before the sender's own in the header From, where people take it for the sender's. Returns
+/// `None` for a name that looks like an address or a host: no word joiner helps where it is read alone.
+pub(crate) fn sender_name(text: &str) -> Option<String> {
+    let looks_like_address = |c: char| matches!(c, '@' | '\u{ff20}' | '\u{fe6b}' | '/' | ':' | '\\' | '<' | '>');
+    let name = shown(text, LONGEST_SENDER_NAME);
+    let plain: String = name.chars().filter(|c| !matches!(c, '"' | ',' | ';' | '(' | ')' | '[' | ']')).collect();
+    let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Behind the dots within a word stands a word joiner: initials have single letters there, hosts have more.
+    let is_long = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric()).nth(1).is_some();
+    let has_host = plain.split(WORD_JOINER).skip(1).any(is_long);
+    let has_letter = plain.chars().any(char::is_alphanumeric);
+    (has_letter && !has_host && !text.contains(looks_like_address)).then(|| plain.replace(WORD_JOINER, ""))
 }
 
 /// Returns the value of a template variable as it may be shown: like a name, but longer.
@@ -121,6 +137,33 @@ mod tests {
         assert_eq!(name(&"ä".repeat(100)), "ä".repeat(100));
         assert_eq!(name(&"ä".repeat(101)), format!("{}…", "ä".repeat(99)));
         assert_eq!(variable(&"v".repeat(300)).len(), 300);
+    }
+
+    #[test]
+    fn sender_name_is_plain_or_none() {
+        for (given, wanted) in [
+            ("Ann", Some("Ann")),
+            ("  Zoë\u{202e} Müller-Łęcka\r\nBcc: x", None),
+            ("Zoë\u{202e}\r\n Müller-Łęcka", Some("Zoë Müller-Łęcka")),
+            ("Dr. Who", Some("Dr. Who")),
+            ("J.R.R. Tolkien", Some("J.R.R. Tolkien")),
+            ("山田太郎", Some("山田太郎")),
+            ("Ann \"The Boss\" O'Neil, PhD (Acme)", Some("Ann The Boss O'Neil PhD Acme")),
+            ("ceo@bank.example", None),
+            ("ceo\u{ff20}bank", None),
+            ("bank.example", None),
+            ("bank\u{3002}example", None),
+            ("Support <ceo", None),
+            ("https:", None),
+            ("\u{200b}\u{feff}", None),
+            ("\"\"", None),
+            ("...", None),
+            ("", None),
+        ] {
+            assert_eq!(sender_name(given).as_deref(), wanted, "{given:?}");
+        }
+        let long = sender_name(&"Ann ".repeat(50)).unwrap();
+        assert!(long.chars().count() <= LONGEST_SENDER_NAME && long.ends_with('…'), "{long}");
     }
 
     proptest! {

@@ -43,7 +43,7 @@ impl Templates {
         let mut sources: BTreeMap<String, String> =
             source::BUILTIN.iter().map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect();
         if let Some(folder) = folder {
-            sources.extend(source::read(folder)?);
+            source::replace(&mut sources, source::read(folder)?);
         }
         let layouts = [sources.remove("layout.text"), sources.remove("layout.html")];
         let [Some(text), Some(html)] = layouts else { return Err(TemplatesError::Missing("layout".to_owned())) };
@@ -52,7 +52,8 @@ impl Templates {
             html: environment(AutoEscape::Html, html, &sources).map_err(|error| broken("layout.html", error))?,
             locale: locale.to_owned(),
         };
-        let complete = Title::ALL.iter().all(|title| templates.nearest(title.as_str(), locale).is_some());
+        let mut required = Title::ALL.iter().filter(|title| !title.is_optional());
+        let complete = required.all(|title| templates.nearest(title.as_str(), locale).is_some());
         if !complete {
             return Err(TemplatesError::Locale(locale.to_owned()));
         }
@@ -68,7 +69,7 @@ impl Templates {
             if self.nearest("common", locale).is_none() {
                 return Err(TemplatesError::Missing(format!("common.{locale}")));
             }
-            for context in [context::full_sample(), context::empty_sample()] {
+            for context in [context::full_sample(), context::single_sample(), context::empty_sample()] {
                 let link = title.has_link().then_some(context::SAMPLE_LINK);
                 // Samples belong to nobody, so the error may quote them.
                 let written = self.render(name, locale, &context, link).map_err(|error| broken(name, error))?;
@@ -84,6 +85,14 @@ impl Templates {
         wanted.and_then(nearest).or_else(|| nearest(&self.locale)).unwrap_or_else(|| self.locale.clone())
     }
 
+    /// Returns the template of a message in a language that it has. People who have an account get words of their own, where the
+    /// language has them.
+    fn name(&self, title: Title, locale: &str, existing_user: bool) -> String {
+        let name = |title: Title| format!("{}.{locale}", title.as_str());
+        let existing = title.existing().filter(|_| existing_user).map(name);
+        existing.filter(|name| self.text.get_template(name).is_ok()).unwrap_or_else(|| name(title))
+    }
+
     fn nearest(&self, name: &str, wanted: &str) -> Option<String> {
         source::locale_candidates(wanted).find(|locale| self.text.get_template(&format!("{name}.{locale}")).is_ok())
     }
@@ -96,7 +105,7 @@ impl Templates {
         context: &MailContext,
         link: Option<&str>,
     ) -> Result<Written, ComposeError> {
-        let name = format!("{}.{locale}", title.as_str());
+        let name = self.name(title, locale, context.existing_user);
         let written = self.render(&name, locale, context, link).map_err(|error| failure(&name, &error))?;
         match check(&name, &written, link) {
             Ok(()) => Ok(written),
@@ -113,7 +122,12 @@ impl Templates {
         link: Option<&str>,
     ) -> Result<Written, minijinja::Error> {
         let common = self.nearest("common", locale).unwrap_or_else(|| self.locale.clone());
-        let values = context::values(context, locale, &format!("common.{common}"));
+        let mut values = context::values(context, locale, &format!("common.{common}"));
+        if let Some((reminder, _)) = source::parts(name).filter(|(title, _)| title.invitation() != *title) {
+            let wanted = self.nearest(reminder.invitation().as_str(), locale).unwrap_or_else(|| self.locale.clone());
+            let repeated = self.name(reminder.invitation(), &wanted, context.existing_user);
+            values.insert("invitation", repeated.into());
+        }
         let mut text = self.text.get_template(name)?.render_captured(context::with_link(&values, link, false))?;
         let subject = text.with_state_mut(|state| state.render_block("subject"))?;
         let html = self.html.get_template(name)?.render(context::with_link(&values, link, true))?;

@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::config;
 use crate::domain::value::email::Email;
-use crate::mail::message::Mail;
+use crate::mail::message::{Mail, ReplyAddress};
 use crate::mail::transport::{SendError, SendFailure};
 
 /// A message as it is sent, with its envelope.
@@ -40,7 +40,10 @@ pub(in crate::mail) fn format(mail: &Mail) -> Result<Formatted, SendError> {
         .message_id(Some(mail.message_id.to_string()))
         .date(date(mail));
     if let Some(reply_to) = &mail.reply_to {
-        builder = builder.reply_to(operator(reply_to)?);
+        builder = builder.reply_to(match reply_to {
+            ReplyAddress::Operator(mailbox) => operator(mailbox)?,
+            ReplyAddress::Inviter(email) => Mailbox::new(None, recipient(email)),
+        });
     }
     for (name, value) in &mail.headers {
         builder = builder.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str(name), value.clone()));
@@ -77,7 +80,7 @@ fn part(content_type: ContentType, text: &str) -> SinglePart {
 fn operator(mailbox: &config::Mailbox) -> Result<Mailbox, SendError> {
     let address = Address::new(&mailbox.local, &mailbox.domain)
         .map_err(|_| SendError::new(SendFailure::Misconfigured, "the sender's address cannot be written"))?;
-    Ok(Mailbox::new(mailbox.name.clone(), address))
+    Ok(Mailbox::new(mailbox.name.as_deref().map(header_text), address))
 }
 
 /// Returns the address with its domain in ASCII, and its local part as it was given, composed (RFC 6532): only its server may know

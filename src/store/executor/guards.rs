@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::domain::command::{Action, Command, CreateInvitation, OnConflict, ResendInvitation, SettleDelivery, Target};
 use crate::domain::decide::Context;
 use crate::domain::delivery::DeliveryEnd;
+use crate::domain::delivery::notice::Notices;
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::Group;
 use crate::domain::invitation::Invitation;
@@ -34,7 +35,7 @@ use crate::store::{Database, ExecutorOptions, Store};
 
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 const CONTEXT: Context =
-    Context { signing_key: 1, reminders: Schedules::NONE, acceptance_notice: false, quotas: Quotas::NONE };
+    Context { signing_key: 1, reminders: Schedules::NONE, notices: Notices::NONE, quotas: Quotas::NONE };
 const ANN: &str = "ann@example.org";
 
 /// Runs a statement of its own, once, before the second query.

@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::{ClaimLimit, ClaimRequest, OUTBOX};
 use crate::domain::delivery::{Delivery, DeliveryState, Purpose};
 use crate::domain::invitation::Invitation;
-use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
@@ -22,7 +21,7 @@ use crate::store::read::invitations::invitation_from;
 use crate::store::read::unreadable::FullPage;
 use crate::store::read::{ACCOUNT, Cursor, Params, Read, SortKey, direction, within};
 use crate::store::requests::{Known, WriteOnce, recall, remember};
-use crate::store::sql::entity::{acceptance, outbox};
+use crate::store::sql::entity::outbox;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::retry::retry;
 use crate::store::sql::row::delivery_from;
@@ -49,8 +48,6 @@ pub struct ClaimedDelivery {
 pub struct Topicality {
     /// The invitation with no recipient except the message's, and the moment at which it was read.
     pub invitation: Read<Invitation>,
-    /// The acceptance that the message reports.
-    pub acceptance: Option<Acceptance>,
     /// Whether a later message brings its recipient the same link, or has brought it.
     pub is_replaced: bool,
 }
@@ -118,28 +115,23 @@ impl Store {
     pub async fn topicality(&self, claimed: &ClaimedDelivery) -> Result<Option<Topicality>, StoreError> {
         let backend = self.database.backend();
         let keys = Columns::list([("account_id", Text), ("invitation_id", UuidType), ("recipient", Integer)]);
-        let keys = keys.and([("purpose", Text), ("created_at", BigInteger)]).and_nullable([("about", UuidType)]);
+        let keys = keys.and([("purpose", Text), ("created_at", BigInteger)]);
         let message = &claimed.delivery.message;
         let (account, recipient) = (claimed.account.as_str(), i32::from(message.recipient));
         let (purpose, created_at) = (message.purpose.code(), message.created_at.micros());
         let key = [account.into(), message.invitation.0.into(), recipient.into(), purpose.into(), created_at.into()];
-        let row = key.into_iter().chain([Value::from(message.about)]);
         // There may be a thousand recipients, each with a message of their own.
         let extent = Extent { recipients: "t.ordinal = k.recipient", messages: "false", ..Extent::PLAIN };
         let clock_at = 1 + keys.width(backend);
-        let cast = if backend == DbBackend::Postgres { "::text" } else { "" };
         let sql = format!(
-            "SELECT {now} AS now, {body} AS body, CASE WHEN a.id IS NOT NULL THEN ({acceptance}){cast} END AS acceptance,
-                CASE WHEN {is_replaced} THEN 1 ELSE 0 END AS is_replaced
-            FROM {keys} JOIN invitation i ON i.account_id = k.account_id AND i.id = k.invitation_id
-            LEFT JOIN acceptance a ON a.account_id = k.account_id AND a.invitation_id = k.invitation_id AND a.id = k.about",
+            "SELECT {now} AS now, {body} AS body, CASE WHEN {is_replaced} THEN 1 ELSE 0 END AS is_replaced
+            FROM {keys} JOIN invitation i ON i.account_id = k.account_id AND i.id = k.invitation_id",
             now = statement_clock(backend, clock_at),
             body = invitation_body(backend, &extent),
-            acceptance = Columns::of::<acceptance::Entity>().json_of(backend, "a"),
             is_replaced = is_replaced(backend),
             keys = keys.keys_of(backend, 1, "k"),
         );
-        let mut values = RowsParam::new(keys, std::iter::once(row)).params(backend);
+        let mut values = RowsParam::new(keys, std::iter::once(key)).params(backend);
         values.push(self.database.clock().map(Timestamp::micros).into());
         let found = self.database.read.query_one_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         found.map(|row| topicality_from(&row)).transpose()
@@ -384,9 +376,6 @@ fn picked_keys(backend: DbBackend) -> &'static str {
 }
 
 fn topicality_from(row: &QueryResult) -> Result<Topicality, StoreError> {
-    let acceptance = row.try_get::<Option<String>>("", "acceptance")?;
-    let acceptance =
-        acceptance.map(|json| parse_json::<acceptance::Model>(&json, "acceptance").and_then(Acceptance::try_from));
     let is_replaced = row.try_get::<i32>("", "is_replaced")? == 1;
-    Ok(Topicality { invitation: invitation_from(row)?, acceptance: acceptance.transpose()?, is_replaced })
+    Ok(Topicality { invitation: invitation_from(row)?, is_replaced })
 }

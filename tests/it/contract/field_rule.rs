@@ -69,7 +69,11 @@ async fn each_rule_is_the_reason_of_a_violation_on_the_wire() {
     let status = service.scopes().sync_autojoin(public).await;
     let status = refused(status, Code::InvalidArgument, "DOMAIN_NOT_ALLOWED");
     assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].reason, "DOMAIN_NOT_ALLOWED");
-    let other = ["NOT_A_UUID", "DUPLICATE", "DOMAIN_NOT_ALLOWED"];
+    let elsewhere = pb::Invitation { redirect_uri: "https://evil.example".to_owned(), ..generals::into_team(&[]) };
+    let status = service.invitations().create_invitation(messages::general(elsewhere)).await;
+    let status = refused(status, Code::InvalidArgument, "REDIRECT_NOT_ALLOWED");
+    assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].reason, "REDIRECT_NOT_ALLOWED");
+    let other = ["NOT_A_UUID", "DUPLICATE", "DOMAIN_NOT_ALLOWED", "REDIRECT_NOT_ALLOWED"];
     let every: BTreeSet<&str> = broken.values().copied().chain(other).collect();
     assert_eq!(every, documented().iter().map(String::as_str).collect());
 

@@ -134,7 +134,8 @@ impl Chooser<'_> {
         }
         if self.random.chance(30) {
             let user_id = self.random.pick(&PEOPLE).to_owned();
-            create.details.shared_mut().inviter = Some(Inviter { user_id, ..Inviter::default() });
+            let email = self.random.chance(70).then(|| email(&format!("{user_id}@example.org")));
+            create.details.shared_mut().inviter = Some(Inviter { user_id, email, ..Inviter::default() });
         }
         if self.random.chance(30) {
             create.details.shared_mut().grant_ttl = Some(seconds(self.random.pick(&SPANS)));

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use invitation_service::domain::command::{Action, Command, ExpireGrant, ExpireInvitation, RequestKey};
 use invitation_service::domain::decide::Context;
@@ -25,6 +26,9 @@ use uuid::Uuid;
 
 use super::seats::Seating;
 use super::webhooks::{PostKey, Posted, TemplateMailer};
+
+/// The least time between two notices of one purpose about an invitation.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A message, and whether it still waits to be put among those that are due.
 #[derive(Clone, Debug)]
@@ -153,7 +157,11 @@ impl Model {
         let brings_link = |delivery: &&&Delivery| match delivery.message.purpose {
             Purpose::Invitation => true,
             Purpose::Reminder => delivery.attempts > 0,
-            Purpose::AcceptanceNotice | Purpose::VerificationCode => false,
+            Purpose::AcceptanceNotice
+            | Purpose::VerificationCode
+            | Purpose::DeclineNotice
+            | Purpose::FailureNotice
+            | Purpose::ExpiryNotice => false,
         };
         let messages: Vec<_> = messages.iter().filter(brings_link).collect();
         view.deliveries = u32::try_from(messages.len()).unwrap();
@@ -324,6 +332,7 @@ impl Model {
             let is_only = subjects.insert((acceptance.invitation, &acceptance.subject));
             assert!(is_only, "{:?} has two acceptances of {:?}", acceptance.subject, acceptance.invitation);
         }
+        self.check_notices();
         let mut holders = BTreeMap::new();
         for (id, invitation) in &self.invitations {
             let used = uses.get(id).copied().unwrap_or_default();
@@ -334,6 +343,20 @@ impl Model {
                     let other = holders.insert((invitation.account.clone(), slot.clone()), *id);
                     assert_eq!(other, None, "two ACTIVE invitations hold {slot:?}; the other is {}", id.0);
                 }
+            }
+        }
+    }
+
+    /// Checks that an inviter gets at most one notice for an invitation, a purpose and an hour.
+    fn check_notices(&self) {
+        let mut last = BTreeMap::<_, Timestamp>::new();
+        let notices = self.outbox.values().map(|message| &message.delivery.message);
+        let mut notices: Vec<_> = notices.filter(|message| message.purpose.is_notice()).collect();
+        notices.sort_by_key(|notice| notice.moment);
+        for NewDelivery { invitation, purpose, moment, .. } in notices {
+            let moment = moment.unwrap();
+            if let Some(before) = last.insert((invitation, purpose.code()), moment) {
+                assert!(moment.since(before) >= HOUR, "two {purpose:?} about {} within an hour", invitation.0);
             }
         }
     }

@@ -42,7 +42,7 @@ const TABLES: [(&str, &str); 18] = [
     (
         "outbox",
         "t:account_id i:id i:invitation_id n:recipient t:purpose t:state n:due_at n:planned_at i:lease n:attempts
-        t:last_error n:sent_at n:created_at n:for_expire_at",
+        t:last_error n:sent_at n:created_at n:moment",
     ),
     (
         "suppression",
@@ -198,7 +198,7 @@ impl Model {
             let names = [text(account.as_str()), id(*own), id(message.invitation.0), text(message.recipient)];
             let state = [text(message.purpose.code()), text(delivery.state.code()), at(due_at), at(planned_at)];
             let tried = [delivery.lease.and_then(id), text(delivery.attempts), maybe(delivery.last_error.as_ref())];
-            let moments = [at(delivery.sent_at), at(Some(message.created_at)), at(message.for_expire_at)];
+            let moments = [at(delivery.sent_at), at(Some(message.created_at)), at(message.moment)];
             add("outbox", &[&names[..], &state, &tried, &moments].concat());
         }
         for ((account, key), suppression) in &self.suppressions {

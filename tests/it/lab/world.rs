@@ -9,6 +9,7 @@ use std::time::Duration;
 use invitation_service::clock::Clock;
 use invitation_service::domain::command::Command;
 use invitation_service::domain::decide::Context;
+use invitation_service::domain::delivery::notice::Notices;
 use invitation_service::domain::delivery::reminder::{Schedule, Schedules};
 use invitation_service::domain::group::{Executed, Save};
 use invitation_service::domain::invitation::refusal::Refusal;
@@ -89,7 +90,8 @@ fn context() -> Context {
     });
     let ring = KeyRing::parse(&KeyRing::format_key(7, [7; 32])).unwrap();
     let quotas = Quotas { suppressions: Some(SuppressionRule { ring }), ..Quotas::NONE };
-    Context { signing_key: 7, reminders, acceptance_notice: true, quotas }
+    let notices = Notices { accepted: true, declined: true, failed: true, expired: true };
+    Context { signing_key: 7, reminders, notices, quotas }
 }
 
 impl World {

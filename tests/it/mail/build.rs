@@ -155,7 +155,7 @@ pub(crate) fn delivery(purpose: Purpose) -> Delivery {
         recipient: 1,
         address: None,
         about: None,
-        for_expire_at: None,
+        moment: None,
         created_at: NEW_YEAR,
         due_at: NEW_YEAR,
     };
@@ -163,7 +163,14 @@ pub(crate) fn delivery(purpose: Purpose) -> Delivery {
     Delivery { message, state, lease, attempts: 1, last_error, sent_at, due_at: Some(NEW_YEAR) }
 }
 
-/// A message that the inviter or somebody with an address gets, and not a recipient.
+/// A message to the inviter.
+pub(crate) fn notice(purpose: Purpose) -> Delivery {
+    let mut delivery = delivery(purpose);
+    delivery.message.recipient = 0;
+    delivery
+}
+
+/// A message that somebody with an address gets, and not a recipient.
 pub(crate) fn delivery_to(purpose: Purpose, address: &str) -> Delivery {
     let mut delivery = delivery(purpose);
     delivery.message.recipient = 0;

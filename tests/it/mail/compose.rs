@@ -5,19 +5,18 @@ use std::fs;
 use std::path::PathBuf;
 
 use invitation_service::domain::delivery::message_id::MessageId;
+use invitation_service::domain::delivery::notice::NoticeContent;
 use invitation_service::domain::delivery::{Delivery, Purpose};
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::invitation::acceptance::{Acceptance, Acceptor};
 use invitation_service::domain::kind::Details;
-use invitation_service::domain::kind::connection::NewConnection;
+use invitation_service::domain::kind::shared::Inviter;
 use invitation_service::domain::secret::token::Claims;
-use invitation_service::domain::value::id::AcceptanceId;
 use invitation_service::mail::compose::{About, ComposeError, Composer};
 use invitation_service::mail::message::Mail;
-use uuid::Uuid;
 
 use super::build::{
-    DELIVERY, composer, config, connection, delivery, delivery_to, email, general, guest, invitation, ring, user,
+    DELIVERY, composer, config, connection, delivery, delivery_to, email, general, guest, invitation, notice, ring,
+    user,
 };
 use crate::support::database::NEW_YEAR;
 
@@ -39,20 +38,31 @@ fn speaking(locale: &str, details: Details) -> Invitation {
     invitation
 }
 
-fn acceptance(invitation: &Invitation) -> Acceptance {
-    let acceptor = Acceptor {
-        email: Some(email("jane@example.org").into()),
-        display_name: Some("Jane Doe".to_owned()),
-        ..Acceptor::known_as("jane".to_owned())
+/// The same invitation by an inviter with an address.
+fn by_ada(mut invitation: Invitation) -> Invitation {
+    let inviter = invitation.details.shared_mut().inviter.get_or_insert_with(Inviter::default);
+    inviter.email = Some(email("ada@example.com"));
+    invitation
+}
+
+/// The purposes of notices.
+const NOTICES: [Purpose; 4] =
+    [Purpose::AcceptanceNotice, Purpose::DeclineNotice, Purpose::FailureNotice, Purpose::ExpiryNotice];
+
+/// The contents of notices: Jane, more people than a notice names, and somebody unknown.
+fn reports() -> [(&'static str, NoticeContent); 3] {
+    let person = |name: &str, address: &str| {
+        let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        (known(name), known(address))
     };
-    let made = NewConnection {
-        id: Uuid::from_u128(0xc2),
-        datasource_name: "Stadtwerke Musterstadt".to_owned(),
-        status: "ACTIVE".to_owned(),
-    };
-    let matched = (Some(1), acceptor.email.clone());
-    let id = AcceptanceId(Uuid::from_u128(0xacc));
-    Acceptance::new(id, invitation.id, &acceptor, matched, Some(made), NEW_YEAR)
+    let jane = || person("Jane Doe", "jane@example.org");
+    let connection = Some("Stadtwerke Musterstadt".to_owned());
+    let three = [jane(), person("", "bob@example.org"), person("Carol", "")];
+    [
+        ("", NoticeContent { connection, ..NoticeContent::of(1, [jane()]) }),
+        (".many", NoticeContent::of(5, three)),
+        (".unknown", NoticeContent::of(1, [])),
+    ]
 }
 
 fn compose(composer: &Composer, delivery: &Delivery, invitation: &Invitation, about: About<'_>) -> Mail {
@@ -65,17 +75,29 @@ fn all() -> Vec<(String, Mail)> {
     let mut mails = Vec::new();
     for locale in ["en", "de"] {
         for (kind, details) in kinds() {
-            let invitation = speaking(locale, details);
+            let mut invitation = speaking(locale, details);
             for purpose in [Purpose::Invitation, Purpose::Reminder] {
                 let mail = compose(&composer, &delivery(purpose), &invitation, About::Nothing);
                 mails.push((format!("{}.{kind}.{locale}", purpose.code()), mail));
             }
+            invitation.recipients[0].existing_user = Some(true);
+            let mail = compose(&composer, &delivery(Purpose::Invitation), &invitation, About::Nothing);
+            mails.push((format!("invitation.{kind}.existing.{locale}"), mail));
         }
+        // Names without a blank, as long as the API takes them, and the longest message.
+        let long = general(&"Plattform".repeat(33), &"Ada-".repeat(75), &[]);
+        let mut invitation = speaking(locale, long);
+        invitation.details.shared_mut().message = Some("Looking forward to working with you! ".repeat(27));
+        let mail = compose(&composer, &delivery(Purpose::Invitation), &invitation, About::Nothing);
+        mails.push((format!("invitation.general.long.{locale}"), mail));
         let invitation = speaking(locale, kinds()[4].1.clone());
-        let accepted = acceptance(&invitation);
-        let notice = delivery_to(Purpose::AcceptanceNotice, "ada@example.com");
-        let mail = compose(&composer, &notice, &invitation, About::Acceptance(&accepted));
-        mails.push((format!("acceptance_notice.{locale}"), mail));
+        let by_ada = by_ada(invitation.clone());
+        for purpose in NOTICES {
+            for (of, content) in reports() {
+                let mail = compose(&composer, &notice(purpose), &by_ada, About::Notice(&content));
+                mails.push((format!("{}{of}.{locale}", purpose.code()), mail));
+            }
+        }
         let code = delivery_to(Purpose::VerificationCode, "jane@example.org");
         let mail = compose(&composer, &code, &invitation, About::Code("012345"));
         mails.push((format!("verification_code.{locale}"), mail));
@@ -128,7 +150,11 @@ fn compose_error_gives_the_reason_and_nothing_else() {
     assert_eq!(fails(&delivery(Purpose::Invitation), &retired, About::Nothing), ComposeError::KeyRetired);
     let nobody = Invitation { recipients: Vec::new(), ..user.clone() };
     assert_eq!(fails(&delivery(Purpose::Reminder), &nobody, About::Nothing), ComposeError::NoAddress);
-    for purpose in [Purpose::AcceptanceNotice, Purpose::VerificationCode] {
+    for purpose in NOTICES {
+        assert_eq!(fails(&notice(purpose), &user, About::Nothing), ComposeError::NoAddress);
+    }
+    let user = by_ada(user);
+    for purpose in NOTICES.into_iter().chain([Purpose::VerificationCode]) {
         assert_eq!(fails(&delivery(purpose), &user, About::Nothing), ComposeError::NotAbout);
     }
 }
@@ -165,4 +191,64 @@ fn folder_of_templates_is_used() {
     let details = general("Platform", "Ada", &[("place", "London")]);
     let mail = compose(&composer, &delivery(Purpose::Invitation), &speaking("en_GB", details), About::Nothing);
     assert_eq!(mail.subject, "Come to London");
+}
+
+#[test]
+fn own_words_of_an_operator_are_for_everybody() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let write = |name: &str, text: &str| {
+        let block = format!(
+            "{{% extends common %}}{{% block subject %}}{text}{{% endblock %}}{{% block heading %}}{{% endblock %}}"
+        );
+        let rest = "{% block body %}x{% endblock %}{% block button %}y{% endblock %}";
+        fs::write(folder.path().join(format!("{name}.jinja")), format!("{block}{rest}")).unwrap();
+    };
+    let subjects = || {
+        let config = config(&[("templates", &folder.path().display().to_string())]);
+        let composer = Composer::new(&config.mail, &config.links, ring(7)).unwrap();
+        [(Purpose::Invitation, None), (Purpose::Invitation, Some(true)), (Purpose::Reminder, Some(true))].map(
+            |(purpose, existing_user)| {
+                let mut invitation = speaking("en", user("Ada"));
+                invitation.recipients[0].existing_user = existing_user;
+                compose(&composer, &delivery(purpose), &invitation, About::Nothing).subject
+            },
+        )
+    };
+    write("invitation.user.en", "Ahoy");
+    assert_eq!(subjects(), ["Ahoy", "Ahoy", "Reminder: Ahoy"]);
+    write("invitation.user.existing.en", "Ahoy again");
+    assert_eq!(subjects(), ["Ahoy", "Ahoy again", "Reminder: Ahoy again"]);
+}
+
+#[test]
+fn reminder_repeats_the_words_for_people_with_an_account() {
+    for locale in ["en", "de"] {
+        for (kind, details) in kinds() {
+            let texts = [None, Some(true), Some(false)].map(|existing_user| {
+                let mut invitation = speaking(locale, details.clone());
+                invitation.recipients[0].existing_user = existing_user;
+                compose(&composer(&[]), &delivery(Purpose::Reminder), &invitation, About::Nothing).text
+            });
+            let account = if locale == "en" { "You already have an account" } else { "Sie haben bereits ein Konto" };
+            assert_eq!(texts.map(|text| text.contains(account)), [false, true, false], "{kind} {locale}");
+        }
+    }
+}
+
+#[test]
+fn mail_of_every_kind_names_inviter_scope_and_message() {
+    for (kind, details) in kinds() {
+        let mut invitation = speaking("en", details);
+        let shared = invitation.details.shared_mut();
+        shared.inviter = Some(Inviter { display_name: Some("Ada Lovelace".to_owned()), ..Inviter::default() });
+        shared.scope_display_name = Some("Acme Energy".to_owned());
+        let scope = invitation.details.scope(&invitation.account).and_then(|scope| scope.display_name);
+        for existing_user in [None, Some(true)] {
+            invitation.recipients[0].existing_user = existing_user;
+            let text = compose(&composer(&[]), &delivery(Purpose::Invitation), &invitation, About::Nothing).text;
+            for word in ["Ada Lovelace", scope.as_deref().unwrap(), "See www.\u{2060}example.\u{2060}com!"] {
+                assert!(text.contains(word), "{kind}: {word} in {text}");
+            }
+        }
+    }
 }

@@ -1,15 +1,13 @@
 //! Names that try to be more than names.
 
 use invitation_service::domain::delivery::Purpose;
-use invitation_service::domain::invitation::acceptance::{Acceptance, Acceptor};
+use invitation_service::domain::delivery::notice::NoticeContent;
 use invitation_service::domain::kind::Details;
-use invitation_service::domain::value::given_email::GivenEmail;
-use invitation_service::domain::value::id::AcceptanceId;
+use invitation_service::domain::kind::shared::Inviter;
 use invitation_service::mail::compose::About;
 use invitation_service::mail::message::Mail;
-use uuid::Uuid;
 
-use super::build::{composer, connection, delivery, delivery_to, general, guest, invitation, user};
+use super::build::{composer, connection, delivery, delivery_to, email, general, guest, invitation, notice, user};
 use crate::support::database::NEW_YEAR;
 
 const HOSTILE: [&str; 12] = [
@@ -44,16 +42,17 @@ fn messages(name: &str) -> Vec<Mail> {
         for purpose in [Purpose::Invitation, Purpose::Reminder] {
             mails.push(composer.compose(&delivery(purpose), &invitation, About::Nothing, NEW_YEAR).unwrap());
         }
-        let acceptor = Acceptor {
-            email: GivenEmail::parse(&format!("{name}@evil.example")).ok(),
-            display_name: Some(name.to_owned()),
-            ..Acceptor::known_as("jane".to_owned())
-        };
-        let id = AcceptanceId(Uuid::from_u128(0xacc));
-        let matched = (None, acceptor.email.clone());
-        let acceptance = Acceptance::new(id, invitation.id, &acceptor, matched, None, NEW_YEAR);
-        let notice = delivery_to(Purpose::AcceptanceNotice, "ada@example.com");
-        mails.push(composer.compose(&notice, &invitation, About::Acceptance(&acceptance), NEW_YEAR).unwrap());
+        let inviter = invitation.details.shared_mut().inviter.get_or_insert_with(Inviter::default);
+        inviter.email = Some(email("ada@example.com"));
+        let person = || (Some(name.to_owned()), Some(format!("{name}@evil.example")));
+        for people in [vec![person()], vec![person(), person()]] {
+            let count = u64::try_from(people.len()).unwrap();
+            let content = NoticeContent { connection: Some(name.to_owned()), ..NoticeContent::of(count, people) };
+            for purpose in [Purpose::AcceptanceNotice, Purpose::DeclineNotice, Purpose::FailureNotice] {
+                let mail = composer.compose(&notice(purpose), &invitation, About::Notice(&content), NEW_YEAR);
+                mails.push(mail.unwrap());
+            }
+        }
         let code = delivery_to(Purpose::VerificationCode, "jane@example.org");
         mails.push(composer.compose(&code, &invitation, About::Code("012345"), NEW_YEAR).unwrap());
     }

@@ -1,5 +1,7 @@
 //! `[policy]`: which addresses may be invited, and which domains may join by themselves.
 
+pub(crate) mod redirects;
+
 use std::fs;
 use std::time::Duration;
 

@@ -32,13 +32,13 @@ async fn start(database: &TestDatabase) -> Service {
 
 /// The reminders that wait: to whom, after how many days, and after how many the expiry is that they speak of.
 async fn waiting(service: &Service) -> Vec<(i32, i64, Option<i64>)> {
-    let sql = "SELECT recipient, planned_at, for_expire_at FROM outbox WHERE purpose = 'reminder' AND state = 'queued'
+    let sql = "SELECT recipient, planned_at, moment FROM outbox WHERE purpose = 'reminder' AND state = 'queued'
         AND due_at IS NULL ORDER BY planned_at, recipient";
     let days = |micros: i64| (micros - NEW_YEAR.micros()) / 1_000_000 / DAY;
     let rows = codes::rows(service, sql).await;
     let row = |row: &sea_orm::QueryResult| {
         let (planned, expiry): (i64, Option<i64>) =
-            (row.try_get("", "planned_at").unwrap(), row.try_get("", "for_expire_at").unwrap());
+            (row.try_get("", "planned_at").unwrap(), row.try_get("", "moment").unwrap());
         (row.try_get("", "recipient").unwrap(), days(planned), expiry.map(days))
     };
     rows.iter().map(row).collect()
@@ -71,7 +71,7 @@ async fn reminders_wait_in_the_outbox_and_count_as_no_delivery(database: TestDat
     service.clock.advance(Duration::from_secs(60));
     service.users().resend_user_invitation(users::resending(&made.name)).await.unwrap();
     assert_eq!(waiting(&service).await, renewed, "the expiry has not moved");
-    let tried = "UPDATE outbox SET attempts = 1 WHERE purpose = 'reminder' AND for_expire_at IS NULL";
+    let tried = "UPDATE outbox SET attempts = 1 WHERE purpose = 'reminder' AND moment IS NULL";
     codes::rows(&service, tried).await;
     assert_eq!(
         messages::get_general(&service, &name).await.delivery_count,

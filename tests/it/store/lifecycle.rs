@@ -3,6 +3,5 @@
 pub(crate) mod autojoin;
 pub(crate) mod conformance;
 pub(crate) mod fields;
-pub(crate) mod notices;
 pub(crate) mod slots;
 pub(crate) mod states;

@@ -115,7 +115,7 @@ pub(super) fn new_verification(invitation: &Invitation, seed: &IdSeed, now: Time
         recipient: 1,
         address: None,
         about: Some(verification.id),
-        for_expire_at: None,
+        moment: None,
         created_at: now,
         due_at: now,
     };

@@ -47,7 +47,7 @@ fn asked(invitation: &Invitation, address_key: &str, mailed: bool) -> NewVerific
         recipient: 1,
         address: None,
         about: Some(verification.id),
-        for_expire_at: None,
+        moment: None,
         created_at: NEW_YEAR,
         due_at: NEW_YEAR,
     });

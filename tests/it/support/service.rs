@@ -50,6 +50,7 @@ pub(crate) fn configuration(database: &TestDatabase, more: &[(&'static str, &str
         ("INVITATION__STORE__MIGRATE_ON_START", "true"),
         ("INVITATION__STORE__TIMEOUT", "8s"),
         ("INVITATION__TOKEN__KEYS", KEYS),
+        ("INVITATION__LINKS__REDIRECTS", "https://app.example, https://other.example"),
         // Whoever tests what is sent says so.
         ("INVITATION__DELIVERY__ENABLED", "false"),
         ("INVITATION__WEBHOOKS__ENABLED", "false"),

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 use super::entry_file::FileEntry;
+use crate::config::section::links::redirects;
 use crate::config::section::policy::domains;
-use crate::domain::policy::InvitePolicy;
+use crate::domain::policy::{InvitePolicy, RedirectSet};
 use crate::domain::value::text::{self, AccountId};
 
 /// The most roles of an entry.
@@ -19,6 +20,8 @@ pub struct AccountEntry {
     pub grantable_roles: Option<Vec<String>>,
     /// The domains whose addresses it may invite, among those that the server's policy permits.
     pub invite: InvitePolicy,
+    /// The only addresses that its people may be sent to, among those that the server permits; `None` for all of these.
+    pub redirects: Option<RedirectSet>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +39,7 @@ pub(crate) struct RawAccount {
     invite_domains_allow: Option<Vec<String>>,
     #[serde(default)]
     invite_domains_deny: Vec<String>,
+    redirects: Option<Vec<String>>,
 }
 
 impl FileEntry for AccountEntry {
@@ -56,7 +60,7 @@ impl FileEntry for AccountEntry {
     }
 
     fn parse(raw: RawAccount) -> Result<Self, Vec<String>> {
-        let RawAccount { name, grantable_roles, invite_domains_allow, invite_domains_deny } = raw;
+        let RawAccount { name, grantable_roles, invite_domains_allow, invite_domains_deny, redirects: given } = raw;
         let mut refused = Vec::new();
         let account = match name.as_str() {
             "*" => None,
@@ -78,7 +82,11 @@ impl FileEntry for AccountEntry {
         };
         let allow = invite_domains_allow.map(|entries| list("invite_domains_allow", &entries));
         let invite = InvitePolicy { allow, deny: list("invite_domains_deny", &invite_domains_deny) };
-        if refused.is_empty() { Ok(Self { account, grantable_roles, invite }) } else { Err(refused) }
+        let redirects = given.map(|entries| {
+            let parsed = redirects(entries.iter().map(String::as_str));
+            parsed.map_err(|reason| refused.push(format!("redirects: {reason}"))).unwrap_or_default()
+        });
+        if refused.is_empty() { Ok(Self { account, grantable_roles, invite, redirects }) } else { Err(refused) }
     }
 
     fn unique(&self) -> &Option<AccountId> {

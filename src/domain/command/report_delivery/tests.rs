@@ -28,7 +28,7 @@ fn message(invitation: &Invitation, state: DeliveryState, attempts: u32) -> Deli
         recipient: 1,
         address: None,
         about: None,
-        for_expire_at: None,
+        moment: None,
         created_at: minutes(-60),
         due_at: minutes(-60),
     };
@@ -152,7 +152,7 @@ fn reminder_is_needless_once_its_expiry_has_moved() {
         let mut invitation = invitation(1, None);
         invitation.facts.expire_at = expire_at;
         let mut reminder = message(&invitation, DeliveryState::Sending, 1);
-        (reminder.message.purpose, reminder.message.for_expire_at) = (Purpose::Reminder, speaks_of);
+        (reminder.message.purpose, reminder.message.moment) = (Purpose::Reminder, speaks_of);
         assert_eq!(reminder.needless(&invitation, NOW), reason, "{speaks_of:?}, {expire_at:?}");
         // A message that brings a link names no expiry.
         reminder.message.purpose = Purpose::Invitation;
@@ -179,7 +179,15 @@ fn reports_of_one_group_rest_on_the_message_as_it_was_loaded() {
 /// The codes are in the database and in events, so a variant that is renamed keeps its code.
 #[test]
 fn stored_enums_keep_their_words() {
-    let words = ["invitation", "reminder", "acceptance_notice", "verification_code"];
+    let words = [
+        "invitation",
+        "reminder",
+        "acceptance_notice",
+        "verification_code",
+        "decline_notice",
+        "failure_notice",
+        "expiry_notice",
+    ];
     assert_eq!(Purpose::ALL.map(Purpose::code), words);
     assert_eq!(words.map(Purpose::from_code), Purpose::ALL.map(Some));
     let words = ["queued", "sending", "sent", "delivered", "bounced", "failed", "cancelled", "suppressed"];

@@ -19,7 +19,7 @@ fn event_holds_no_address_link_or_token_from_callers_text() {
         recipient: 1,
         address: None,
         about: None,
-        for_expire_at: None,
+        moment: None,
         created_at: NOW,
         due_at: NOW,
     };

@@ -38,7 +38,7 @@ fn planned(changes: &Changes) -> Vec<(u16, i64, Option<i64>)> {
     let minutes = |at: Timestamp| (at.micros() - NOW.micros()) / 60_000_000;
     let row = |reminder: &NewDelivery| {
         assert_eq!((reminder.created_at, reminder.address.as_ref(), reminder.about), (NOW, None, None));
-        (reminder.recipient, minutes(reminder.due_at), reminder.for_expire_at.map(minutes))
+        (reminder.recipient, minutes(reminder.due_at), reminder.moment.map(minutes))
     };
     reminders(changes).into_iter().map(row).collect()
 }

@@ -174,7 +174,7 @@ fn code_expires_after_ten_minutes_and_is_mailed_no_more() {
         recipient: 1,
         address: None,
         about: Some(Uuid::from_u128(2)),
-        for_expire_at: None,
+        moment: None,
         created_at: NOW,
         due_at: NOW,
     };

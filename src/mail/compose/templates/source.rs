@@ -9,6 +9,8 @@ use crate::input_file;
 use crate::mail::compose::TemplatesError;
 
 const ENDING: &str = ".jinja";
+/// The end of the titles for people who have an account.
+const EXISTING: &str = ".existing";
 /// Far more than any message needs; a larger file is there by mistake.
 const LARGEST: u64 = 1_000_000;
 
@@ -18,7 +20,7 @@ pub(crate) struct Title(&'static str);
 
 impl Title {
     /// Every message there is.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self("invitation.connection"),
         Self("invitation.reconnection"),
         Self("invitation.user"),
@@ -30,7 +32,15 @@ impl Title {
         Self("reminder.guest"),
         Self("reminder.general"),
         Self("acceptance_notice"),
+        Self("decline_notice"),
+        Self("failure_notice"),
+        Self("expiry_notice"),
         Self("verification_code"),
+        Self("invitation.connection.existing"),
+        Self("invitation.reconnection.existing"),
+        Self("invitation.user.existing"),
+        Self("invitation.guest.existing"),
+        Self("invitation.general.existing"),
     ];
 
     /// Returns the message that serves a purpose for an invitation.
@@ -43,8 +53,29 @@ impl Title {
             Purpose::Invitation => of_kind("invitation.", "invitation.general"),
             Purpose::Reminder => of_kind("reminder.", "reminder.general"),
             Purpose::AcceptanceNotice => Self("acceptance_notice"),
+            Purpose::DeclineNotice => Self("decline_notice"),
+            Purpose::FailureNotice => Self("failure_notice"),
+            Purpose::ExpiryNotice => Self("expiry_notice"),
             Purpose::VerificationCode => Self("verification_code"),
         }
+    }
+
+    /// Returns the invitation in place of a reminder of it; other messages stay as they are.
+    pub(crate) fn invitation(self) -> Self {
+        let Some(kind) = self.0.strip_prefix("reminder.") else { return self };
+        let is_it = |title: &Self| title.0.strip_prefix("invitation.") == Some(kind);
+        Self::ALL.into_iter().find(is_it).unwrap_or(self)
+    }
+
+    /// Returns the form of an invitation for people who have an account.
+    pub(crate) fn existing(self) -> Option<Self> {
+        let is_it = |title: &Self| title.0.strip_suffix(EXISTING) == Some(self.0);
+        Self::ALL.into_iter().find(is_it)
+    }
+
+    /// Returns whether a language is complete without it: another message takes its place.
+    pub(crate) fn is_optional(self) -> bool {
+        self.0.ends_with(EXISTING)
     }
 
     /// Returns the first part of the names of its templates.
@@ -75,6 +106,14 @@ pub(crate) const BUILTIN: &[(&str, &str)] = &[
     ("reminder.general.en", include_str!("../../templates/reminder.general.en.jinja")),
     ("acceptance_notice.en", include_str!("../../templates/acceptance_notice.en.jinja")),
     ("verification_code.en", include_str!("../../templates/verification_code.en.jinja")),
+    ("decline_notice.en", include_str!("../../templates/decline_notice.en.jinja")),
+    ("failure_notice.en", include_str!("../../templates/failure_notice.en.jinja")),
+    ("expiry_notice.en", include_str!("../../templates/expiry_notice.en.jinja")),
+    ("invitation.connection.existing.en", include_str!("../../templates/invitation.connection.existing.en.jinja")),
+    ("invitation.reconnection.existing.en", include_str!("../../templates/invitation.reconnection.existing.en.jinja")),
+    ("invitation.user.existing.en", include_str!("../../templates/invitation.user.existing.en.jinja")),
+    ("invitation.guest.existing.en", include_str!("../../templates/invitation.guest.existing.en.jinja")),
+    ("invitation.general.existing.en", include_str!("../../templates/invitation.general.existing.en.jinja")),
     ("common.de", include_str!("../../templates/common.de.jinja")),
     ("invitation.connection.de", include_str!("../../templates/invitation.connection.de.jinja")),
     ("invitation.reconnection.de", include_str!("../../templates/invitation.reconnection.de.jinja")),
@@ -88,7 +127,26 @@ pub(crate) const BUILTIN: &[(&str, &str)] = &[
     ("reminder.general.de", include_str!("../../templates/reminder.general.de.jinja")),
     ("acceptance_notice.de", include_str!("../../templates/acceptance_notice.de.jinja")),
     ("verification_code.de", include_str!("../../templates/verification_code.de.jinja")),
+    ("decline_notice.de", include_str!("../../templates/decline_notice.de.jinja")),
+    ("failure_notice.de", include_str!("../../templates/failure_notice.de.jinja")),
+    ("expiry_notice.de", include_str!("../../templates/expiry_notice.de.jinja")),
+    ("invitation.connection.existing.de", include_str!("../../templates/invitation.connection.existing.de.jinja")),
+    ("invitation.reconnection.existing.de", include_str!("../../templates/invitation.reconnection.existing.de.jinja")),
+    ("invitation.user.existing.de", include_str!("../../templates/invitation.user.existing.de.jinja")),
+    ("invitation.guest.existing.de", include_str!("../../templates/invitation.guest.existing.de.jinja")),
+    ("invitation.general.existing.de", include_str!("../../templates/invitation.general.existing.de.jinja")),
 ];
+
+/// Lets the templates of a folder take the place of those that are compiled in. Where the folder has other words for an invitation,
+/// these are for everybody, unless it also has those for people who have an account.
+pub(crate) fn replace(sources: &mut BTreeMap<String, String>, folder: BTreeMap<String, String>) {
+    for (title, locale) in folder.keys().filter_map(|name| parts(name)) {
+        if let Some(existing) = title.existing() {
+            sources.remove(&format!("{}.{locale}", existing.as_str()));
+        }
+    }
+    sources.extend(folder);
+}
 
 /// Reads every template in a folder, by its name without the ending.
 ///

@@ -3,7 +3,7 @@
 use sea_orm::QueryResult;
 
 use super::{AccountPage, AccountRows, Key, Look, Params, params_of, reached};
-use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::domain::delivery::{Delivery, DeliveryState, Purpose};
 use crate::domain::invitation::recipient::AddressType;
 use crate::domain::reach::Reach;
 use crate::store::read::filter::in_range;
@@ -63,12 +63,16 @@ impl AccountDeliveries {
     }
 }
 
-/// Returns the column for the address of the recipient of message `t`.
-fn recipient_email() -> String {
+/// Returns the column for the address of the recipient of message `t`, or of the inviter if it is a notice.
+fn known_email() -> String {
+    let notices: Vec<_> = Purpose::ALL.into_iter().filter(|purpose| purpose.is_notice()).map(Purpose::code).collect();
     format!(
-        ", (SELECT r.original FROM recipient r WHERE r.account_id = t.account_id AND r.invitation_id = t.invitation_id
-            AND r.ordinal = t.recipient AND r.recipient_type = '{}' LIMIT 1) AS recipient_email",
-        AddressType::Email.code()
+        ", CASE WHEN t.purpose IN ('{notices}') THEN (SELECT i.details->'inviter'->>'email' FROM invitation i
+                WHERE i.account_id = t.account_id AND i.id = t.invitation_id)
+            ELSE (SELECT r.original FROM recipient r WHERE r.account_id = t.account_id AND r.invitation_id = t.invitation_id
+                AND r.ordinal = t.recipient AND r.recipient_type = '{email}' LIMIT 1) END AS known_email",
+        notices = notices.join("', '"),
+        email = AddressType::Email.code()
     )
 }
 
@@ -79,7 +83,7 @@ impl Reads {
         reach: &Reach,
         query: &AccountDeliveries,
     ) -> Result<AccountRows<ListedDelivery>, StoreError> {
-        let (mut params, more) = (params_of(reach), recipient_email());
+        let (mut params, more) = (params_of(reach), known_email());
         let look = query.look(reach, &more, &mut params);
         self.look(reach, (&look, &query.page), params, |row| listed(row).map(Some)).await
     }
@@ -88,7 +92,7 @@ impl Reads {
 fn listed(row: &QueryResult) -> Result<ListedDelivery, StoreError> {
     let (_, delivery) = row_from::<Entity>(row).and_then(delivery_from)?;
     let own = delivery.message.address.as_ref().map(|email| email.original().to_owned());
-    let address = own.or(row.try_get("", "recipient_email")?);
+    let address = own.or(row.try_get("", "known_email")?);
     Ok(ListedDelivery { delivery, address })
 }
 
@@ -100,7 +104,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn sql(backend: DbBackend, reach: &Reach, page: &AccountPage) -> String {
         let query = AccountDeliveries { states: vec![DeliveryState::Bounced], ..AccountDeliveries::default() };
-        let (mut params, more) = (params_of(reach), recipient_email());
+        let (mut params, more) = (params_of(reach), known_email());
         query.look(reach, &more, &mut params).sql(backend, page, &mut params)
     }
 }

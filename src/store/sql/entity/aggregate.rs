@@ -298,7 +298,7 @@ pub(in crate::store) mod outbox {
         pub(in crate::store) address: Option<String>,
         pub(in crate::store) address_key: Option<String>,
         pub(in crate::store) about: Option<Uuid>,
-        pub(in crate::store) for_expire_at: Option<i64>,
+        pub(in crate::store) moment: Option<i64>,
         /// The span that queued it, if that is traced (W3C).
         pub(in crate::store) traceparent: Option<String>,
     }

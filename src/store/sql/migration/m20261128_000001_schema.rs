@@ -284,7 +284,7 @@ fn outbox(dialect: Dialect) -> TableCreateStatement {
         .col(text_null("address"))
         .col(text_null("address_key"))
         .col(dialect.uuid_null("about"))
-        .col(big_integer_null("for_expire_at"))
+        .col(big_integer_null("moment"))
         .col(text_null("traceparent"))
         .take()
 }

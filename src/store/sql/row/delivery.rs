@@ -22,7 +22,7 @@ pub(in crate::store) fn delivery_from(row: outbox::Model) -> Result<(AccountId, 
         recipient: u16::try_from(row.recipient).map_err(|_| corrupt("recipient", "is out of range"))?,
         address: address.map_err(|_| corrupt("address", "is not an address"))?,
         about: row.about,
-        for_expire_at: at(row.for_expire_at),
+        moment: at(row.moment),
         created_at: Timestamp::from_micros(row.created_at),
         due_at: Timestamp::from_micros(row.planned_at.or(row.due_at).unwrap_or(row.created_at)),
     };
@@ -82,7 +82,7 @@ pub(in crate::store) fn outbox_row(invitation: &Invitation, delivery: &NewDelive
         address: delivery.address.as_ref().map(|address| address.original().to_owned()),
         address_key: delivery.address.as_ref().map(|address| address.key().to_owned()),
         about: delivery.about,
-        for_expire_at: delivery.for_expire_at.map(Timestamp::micros),
+        moment: delivery.moment.map(Timestamp::micros),
         traceparent: Origin::of_present_span().map(|origin| origin.to_traceparent()),
     }
 }

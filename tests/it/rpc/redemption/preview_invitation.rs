@@ -8,12 +8,17 @@ use invitation_service::pb::{InvitationKind, InvitationState};
 use crate::support::build::guests::{HOST, guest};
 use crate::support::build::messages::Expiring;
 use crate::support::build::users::user;
-use crate::support::build::{guests, messages, users};
+use crate::support::build::{generals, guests, messages, users};
 use crate::support::database::TestDatabase;
 use crate::support::on_both;
 use crate::support::service::Service;
 
-on_both!(migrated: each_kind_shows_who_invites_and_into_what, preview_consumes_nothing_and_is_given_in_every_state,);
+on_both!(
+    migrated:
+    each_kind_shows_who_invites_and_into_what,
+    preview_consumes_nothing_and_is_given_in_every_state,
+    account_of_a_person_shows_by_their_own_link_alone,
+);
 
 async fn preview(service: &Service, token: &str) -> pb::InvitationPreview {
     service.redemptions().preview_invitation(messages::preview(token)).await.unwrap().into_inner()
@@ -129,5 +134,50 @@ async fn preview_consumes_nothing_and_is_given_in_every_state(database: TestData
     service.redemptions().accept_invitation(accept).await.unwrap();
     let used = preview(&service, &made.invitation_token).await;
     assert_eq!((used.state(), used.remaining_uses), (InvitationState::Fulfilled, Some(0)));
+    service.stop().await;
+}
+
+async fn account_of_a_person_shows_by_their_own_link_alone(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let target = |r#type, value: &str, existing_user| pb::Target { existing_user, ..messages::target(r#type, value) };
+    use pb::TargetType::{Email, Internal, Phone, Share};
+    let ann = || target(Email, "ann@example.org", Some(true));
+    for (case, targets, r#type, plain, mailed) in [
+        ("one person", vec![ann()], pb::InvitationType::SingleUse, Some(true), Some(true)),
+        (
+            "a newcomer",
+            vec![target(Email, "ann@example.org", Some(false))],
+            pb::InvitationType::SingleUse,
+            Some(false),
+            Some(false),
+        ),
+        ("unknown", vec![target(Email, "ann@example.org", None)], pb::InvitationType::SingleUse, None, None),
+        ("a phone", vec![target(Phone, "+4930123456", Some(true))], pb::InvitationType::SingleUse, Some(true), None),
+        ("an id", vec![target(Internal, "u-1", Some(true))], pb::InvitationType::SingleUse, Some(true), None),
+        ("a shared link", vec![target(Share, "chat", Some(true))], pb::InvitationType::SingleUse, None, None),
+        (
+            "two addresses",
+            vec![ann(), target(Internal, "u-1", Some(true))],
+            pb::InvitationType::SingleUse,
+            None,
+            Some(true),
+        ),
+        ("a link for many", vec![ann()], pb::InvitationType::MultiUse, None, Some(true)),
+    ] {
+        let invitation = pb::Invitation { targets, invitation_type: r#type.into(), ..generals::into_team(&[]) };
+        let made = generals::create(&service, invitation).await;
+        let by_plain = preview(&service, &made.invitation_token).await.existing_user;
+        let by_mailed = preview(&service, &messages::mailed_token(&made.uid, 1)).await.existing_user;
+        assert_eq!((by_plain, by_mailed), (plain, mailed), "{case}");
+    }
+    let user =
+        pb::CreateUserInvitationRequest { existing_user: Some(true), ..users::creation(user("jane@example.org")) };
+    let user = service.users().create_user_invitation(user).await.unwrap().into_inner();
+    let guest =
+        pb::CreateGuestInvitationRequest { existing_user: Some(true), ..guests::creation(guest("Kim@example.org")) };
+    let guest = service.guests().create_guest_invitation(guests::of(HOST, guest)).await.unwrap().into_inner();
+    for token in [user.invitation_token, messages::mailed_token(&guest.uid, 1)] {
+        assert_eq!(preview(&service, &token).await.existing_user, Some(true));
+    }
     service.stop().await;
 }

@@ -12,6 +12,7 @@ use invitation_service::domain::command::{
     RecordCreatedConnection, RecordEngagement, Request, ResendInvitation, RevokeInvitation, Target,
 };
 use invitation_service::domain::decide::Context;
+use invitation_service::domain::delivery::notice::Notices;
 use invitation_service::domain::delivery::reminder::Schedules;
 use invitation_service::domain::group::{Executed, Group};
 use invitation_service::domain::invitation::acceptance::{Acceptor, Subject};
@@ -42,8 +43,7 @@ pub(crate) const COMPANY: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000
 /// One lane, so that what waits together is one group on either database.
 pub(crate) fn options(decide: Decide) -> ExecutorOptions {
     let timeout = Duration::from_secs(20);
-    let context =
-        Context { signing_key: 7, reminders: Schedules::NONE, acceptance_notice: false, quotas: Quotas::NONE };
+    let context = Context { signing_key: 7, reminders: Schedules::NONE, notices: Notices::NONE, quotas: Quotas::NONE };
     ExecutorOptions { lanes: 1, queue: 5_000, timeout, context, decide }
 }
 

@@ -1,17 +1,15 @@
 //! One lane of the executor: load, decide, save, answer, one group after another.
 
+mod locks;
 mod trouble;
 
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use futures_util::FutureExt as _;
-use sea_orm::sea_query::ColumnType::{Text, Uuid as UuidType};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::time::{Instant, timeout_at};
-use uuid::Uuid;
 
 use super::analyze::TableAnalyzer;
 use super::aside::Aside;
@@ -29,11 +27,11 @@ use crate::entropy::Entropy;
 use crate::store::events::notifications::{Notifications, Topic};
 use crate::store::sql::database::Database;
 use crate::store::sql::error::StoreError;
-use crate::store::sql::rows_param::{Columns, RowsParam};
 use crate::store::sql::texts::StatementTexts;
 use crate::telemetry::metrics::count_to_f64;
 use crate::telemetry::metrics::table::{GROUP_RETRIES, GROUP_SECONDS, GROUP_SIZE, MAIL_SUPPRESSED, TRANSITIONS};
 use crate::telemetry::traces::Span;
+use locks::lock;
 
 /// The number of attempts that load without locks; later attempts lock the invitations first.
 const UNLOCKED_ATTEMPTS: usize = 2;
@@ -358,21 +356,4 @@ impl Lane {
     async fn in_time<T>(&self, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         timeout_at(self.until, step).await.map_err(|_| StoreError::Slow)?
     }
-}
-
-/// Locks the invitations of a group, in the order of their ids, so that no other transaction changes them after the
-/// load.
-async fn lock<C: ConnectionTrait>(db: &C, group: &[Submission]) -> Result<(), StoreError> {
-    let commands = group.iter().flat_map(|submission| &submission.commands);
-    let keys = commands.filter_map(|command| Some((command.account().as_str(), command.invitation()?.0)));
-    let keys: BTreeSet<(&str, Uuid)> = keys.collect();
-    let columns = Columns::list([("account_id", Text), ("id", UuidType)]);
-    let sql = format!(
-        "SELECT 1 FROM {} JOIN invitation i ON i.account_id = k.account_id AND i.id = k.id ORDER BY i.id FOR NO KEY UPDATE OF i",
-        columns.keys_of(DbBackend::Postgres, 1, "k")
-    );
-    let rows = keys.into_iter().map(|(account, id)| [Value::from(account), id.into()]);
-    let values = RowsParam::new(columns, rows).params(DbBackend::Postgres);
-    db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
-    Ok(())
 }

@@ -158,8 +158,7 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
     check_roles(&command.grantable_roles, &decided.changes)?;
     context.quotas.charge(loaded, command, &mut decided.changes)?;
     seat::charge(loaded, command, &mut decided.changes)?;
-    let notices = context.notices.plan(loaded, command, &decided.changes);
-    decided.changes.deliveries.extend(notices);
+    context.notices.plan(loaded, command, &mut decided.changes);
     let changed = !decided.changes.events.is_empty();
     decided.changes.requests.extend(remember(loaded, command, &decided.affected, changed));
     Ok(decided)

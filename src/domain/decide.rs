@@ -161,8 +161,7 @@ pub fn decide(loaded: &Loaded, command: &Command, context: &Context) -> Result<D
     let mut decided = command.rules().decide(loaded, command, context)?;
     tell_of_opened(loaded, command, &mut decided.changes);
     charge((loaded, command, context), &mut decided.changes, Err)?;
-    let notices = context.notices.plan(loaded, command, &decided.changes);
-    decided.changes.deliveries.extend(notices);
+    context.notices.plan(loaded, command, &mut decided.changes);
     let changed = !decided.changes.events.is_empty();
     decided.changes.requests.extend(remember(loaded, command, &decided.affected, changed));
     Ok(decided)

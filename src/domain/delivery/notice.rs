@@ -15,6 +15,8 @@ use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::{EventType, NewEvent, Payload};
 use crate::domain::invitation::state::State;
 use crate::domain::kind::shared::Inviter;
+use crate::domain::value::given_email::GivenEmail;
+use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 
 /// The time that one notice reports, and the least time between two of the same purpose.
@@ -43,24 +45,29 @@ impl Notices {
     pub const NONE: Self = Self { accepted: false, declined: false, failed: false, expired: false };
 
     /// Plans the notices that follow from the events of a command.
-    pub(in crate::domain) fn plan(self, loaded: &Loaded, command: &Command, changes: &Changes) -> Vec<NewDelivery> {
-        let mut notices: Vec<NewDelivery> = Vec::new();
+    pub(in crate::domain) fn plan(self, loaded: &Loaded, command: &Command, changes: &mut Changes) {
         if self == Self::NONE {
-            return notices;
+            return;
         }
+        let mut notices: Vec<NewDelivery> = Vec::new();
         for event in &changes.events {
             let Some(purpose) = purpose_of(event).filter(|purpose| self.has(*purpose)) else { continue };
-            let Some(invitation) = invitation_of(event, loaded, command, changes) else { continue };
-            let Some(inviter) = inviter_with_address(invitation) else { continue };
-            if is_by_inviter(event, inviter, changes) {
+            let changed = changes.invitations.iter_mut().find_map(|change| changed(change, event.invitation));
+            let loaded = || loaded.invitation(command.account(), event.invitation).ok();
+            let Some(invitation) = changed.as_deref().or_else(|| loaded().map(|found| &**found)) else { continue };
+            let inviter = invitation.details.shared().inviter.as_ref().filter(|inviter| inviter.email.is_some());
+            if inviter.is_none_or(|inviter| is_by_inviter(event, inviter, changes.acceptance.as_ref())) {
                 continue;
             }
             let notice = planned(purpose, invitation, event.time).of(invitation.id, event.time);
+            if let Some(accepted) = changed.filter(|_| purpose == Purpose::AcceptanceNotice) {
+                accepted.repeats.first_told.get_or_insert(event.time);
+            }
             if notices.iter().all(|other| other.id != notice.id) {
                 notices.push(notice);
             }
         }
-        notices
+        changes.deliveries.extend(notices);
     }
 
     fn has(self, purpose: Purpose) -> bool {
@@ -146,39 +153,26 @@ fn purpose_of(event: &NewEvent) -> Option<Purpose> {
     }
 }
 
-/// Returns the invitation of an event as the command leaves it.
-fn invitation_of<'a>(
-    event: &NewEvent,
-    loaded: &'a Loaded,
-    command: &Command,
-    changes: &'a Changes,
-) -> Option<&'a Invitation> {
-    let changed = changes.invitations.iter().map(|change| match change {
-        Change::Create(invitation) | Change::Update { invitation, .. } => invitation,
-    });
-    let changed = changed.into_iter().find(|invitation| invitation.id == event.invitation);
-    changed.or_else(|| loaded.invitation(command.account(), event.invitation).ok().map(|found| &**found))
-}
-
-fn inviter_with_address(invitation: &Invitation) -> Option<&Inviter> {
-    invitation.details.shared().inviter.as_ref().filter(|inviter| inviter.email.is_some())
+/// Returns the invitation that a command changes, if it is the one with an id.
+fn changed(change: &mut Change, id: InvitationId) -> Option<&mut Invitation> {
+    let (Change::Create(invitation) | Change::Update { invitation, .. }) = change;
+    Some(invitation).filter(|invitation| invitation.id == id)
 }
 
 /// Returns whether the inviter has accepted by themselves: they know it, and a person who tries their own link gets no mail.
-fn is_by_inviter(event: &NewEvent, inviter: &Inviter, changes: &Changes) -> bool {
-    let (Payload::Accepted(accepted), Some(AcceptanceChange::Create(acceptance))) =
-        (&event.payload, &changes.acceptance)
-    else {
+fn is_by_inviter(event: &NewEvent, inviter: &Inviter, acceptance: Option<&AcceptanceChange>) -> bool {
+    let (Payload::Accepted(accepted), Some(AcceptanceChange::Create(acceptance))) = (&event.payload, acceptance) else {
         return false;
     };
-    let email = acceptance.email.as_ref().map(|email| email.search_key());
+    let email = acceptance.email.as_ref().map(GivenEmail::search_key);
     let is_address = inviter.email.as_ref().is_some_and(|own| email.as_deref() == Some(own.key()));
     acceptance.id == accepted.acceptance && (is_address || acceptance.subject.0 == inviter.user_id)
 }
 
 /// Returns the notice of the hour that a moment is in. The first acceptance ends its hour, so that the inviter knows of it at once.
 fn planned(purpose: Purpose, invitation: &Invitation, now: Timestamp) -> PlannedMessage {
-    let first = match invitation.facts.accepted_at.filter(|_| purpose == Purpose::AcceptanceNotice) {
+    let first_told = invitation.repeats.first_told.unwrap_or(now);
+    let first = match Some(first_told).filter(|_| purpose == Purpose::AcceptanceNotice) {
         Some(first) if now <= first => {
             return PlannedMessage { purpose, recipient: 0, due_at: first, moment: Some(first) };
         }

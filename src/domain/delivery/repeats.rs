@@ -28,7 +28,7 @@ impl ResendLimits {
     pub const DEFAULT: Self = Self { per_day: 10, min_interval: Duration::from_secs(60) };
 }
 
-/// The moments of the last day at which callers had an invitation mailed again.
+/// The moments of the last day at which callers had an invitation mailed again, and that at which its inviter was first told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Repeats {
@@ -36,6 +36,9 @@ pub struct Repeats {
     resends: Vec<Timestamp>,
     /// The moves of the expiry that planned reminders, in order.
     moves: Vec<Timestamp>,
+    /// The first acceptance that the inviter was told of. It stays, also where the acceptance itself is taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_told: Option<Timestamp>,
 }
 
 impl Repeats {

@@ -24,6 +24,7 @@ use crate::domain::kind::{Details, Kind};
 use crate::domain::quota::Quotas;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::suppression::SuppressionRule;
+use crate::domain::value::email::Email;
 use crate::domain::value::time::Timestamp;
 
 const ALL: Notices = Notices { accepted: true, declined: true, failed: true, expired: true };
@@ -90,7 +91,7 @@ fn inviter_gets_a_notice_if_wanted_and_address_is_known() {
             assert_eq!((notice.purpose, notice.recipient), (Purpose::AcceptanceNotice, 0), "{case}");
             assert_eq!((notice.created_at, notice.due_at, notice.moment), (NOW, NOW, Some(NOW)), "{case}");
             let delivery = sending(after, notice.clone());
-            assert_eq!(delivery.address(after).map(|address| address.key()), Some("ada@example.org"), "{case}");
+            assert_eq!(delivery.address(after).map(Email::key), Some("ada@example.org"), "{case}");
         }
         assert_eq!(changes.deliveries.len(), usize::from(told), "{case}");
         let Some(AcceptanceChange::Create(Acceptance { .. })) = changes.acceptance else { panic!("{case}") };
@@ -125,6 +126,11 @@ fn first_acceptance_is_told_at_once_and_others_by_the_hour() {
         planned.push((notice.id, notice.due_at.since(NOW).as_secs()));
         link = Invitation::clone(&save.updated.values().next().unwrap().invitation);
     }
+    // An acceptance that is taken back makes none of the next ones the first again.
+    link.facts.accepted_at = None;
+    let again = command(9, accept(link.claims(0), acceptor("again")));
+    let again = decide(&loaded_at(&link, minutes(122)), &again, &TOLD).unwrap().changes.deliveries.remove(0);
+    assert_eq!(again.id, planned.last().unwrap().0);
     let due: Vec<u64> = planned.iter().map(|(_, due)| *due).collect();
     assert_eq!(due, [0, 0, 3_630, 3_630, 3_630, 7_230, 7_230, 10_830]);
     for (one, other) in planned.iter().zip(&planned[1..]) {

@@ -20,9 +20,10 @@ pub(super) fn seat_rows(save: &Save, are_known: bool) -> impl Iterator<Item = se
 
 pub(super) fn unseat_row(
     ((account, scope, subject), change): (&(AccountId, Uuid, Subject), &SeatChange),
-) -> Option<[Value; 4]> {
+) -> Option<[Value; 5]> {
     let before = change.before.as_ref().filter(|_| change.after.is_none())?;
-    Some([account.as_str().into(), (*scope).into(), subject.0.as_str().into(), before.version.into()])
+    let (account, subject) = (account.as_str().into(), subject.0.as_str().into());
+    Some([account, (*scope).into(), subject, before.id.into(), before.version.into()])
 }
 
 pub(super) fn seat_hold_row(

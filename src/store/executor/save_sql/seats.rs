@@ -14,7 +14,8 @@ use crate::store::sql::rows_param::Columns;
 use crate::store::sql::texts::Layout;
 
 pub(super) fn unseat_columns() -> Columns {
-    Columns::list([("account_id", Text), ("scope_uid", UuidType), ("subject", Text), ("version", BigInteger)])
+    let key = Columns::list([("account_id", Text), ("scope_uid", UuidType), ("subject", Text)]);
+    key.and([("id", UuidType), ("version", BigInteger)])
 }
 
 pub(super) fn freed_hold_columns() -> Columns {
@@ -33,11 +34,12 @@ pub(super) fn take_seats(layout: &Layout<'_, Part>) -> String {
     insert::<seat::Entity>(layout, Part::Seats, order)
 }
 
+/// Returns the statement that changes seats. Their ids tell a seat from another one that the person got after they had left.
 pub(super) fn change_seats(layout: &Layout<'_, Part>) -> String {
     format!(
         "UPDATE seat AS t SET holders = r.holders, by_caller = r.by_caller, version = r.version FROM {}
         WHERE t.account_id = r.account_id AND t.scope_uid = r.scope_uid AND t.subject = r.subject
-            AND t.version = r.version - 1",
+            AND t.id = r.id AND t.version = r.version - 1",
         layout.keys(Part::Reseats, "r")
     )
 }
@@ -47,12 +49,14 @@ pub(super) fn free_seats(layout: &Layout<'_, Part>) -> String {
     let (key, rows) = ("account_id, scope_uid, subject", layout.keys(Part::Unseats, "r"));
     if layout.backend == DbBackend::Sqlite {
         // One row, see [`Part::is_row_by_row`].
-        return format!("DELETE FROM seat WHERE ({key}, version) = (SELECT {key}, version FROM {rows})");
+        return format!("DELETE FROM seat WHERE ({key}, id, version) = (SELECT {key}, id, version FROM {rows})");
     }
+    // The version is compared with the deleted row too: one that another transaction changes meanwhile is looked at again, but not
+    // what the join has found.
     format!(
-        "DELETE FROM seat WHERE ({key}) IN (SELECT t.account_id, t.scope_uid, t.subject FROM {rows}
-            CROSS JOIN seat t WHERE t.account_id = r.account_id AND t.scope_uid = r.scope_uid AND t.subject = r.subject
-                AND t.version = r.version)"
+        "DELETE FROM seat WHERE ({key}, id, version) IN (SELECT t.account_id, t.scope_uid, t.subject, t.id, t.version
+            FROM {rows} CROSS JOIN seat t WHERE t.account_id = r.account_id AND t.scope_uid = r.scope_uid
+                AND t.subject = r.subject AND t.id = r.id AND t.version = r.version)"
     )
 }
 

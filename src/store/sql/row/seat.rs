@@ -80,7 +80,8 @@ pub(in crate::store) fn seat_row(account: &AccountId, change: &SeatChange) -> Op
         account_id: account.as_str().to_owned(),
         scope_uid: *scope,
         subject: subject.0.clone(),
-        id: *id,
+        // A seat that a group frees and takes again is the one that was there.
+        id: before.as_ref().map_or(*id, |before| before.id),
         holders: holders.map(Value::from).collect(),
         by_caller: *by_caller,
         occupied_at: occupied_at.micros(),

@@ -8,6 +8,7 @@ use invitation_service::domain::invitation::acceptance::{Acceptance, AcceptanceS
 use invitation_service::domain::invitation::state::State;
 use invitation_service::domain::value::time::Timestamp;
 use invitation_service::store::AcceptanceQuery;
+use sea_orm::TransactionTrait as _;
 use uuid::Uuid;
 
 use super::*;
@@ -20,6 +21,7 @@ on_both!(
     told_expiry_gives_the_seat_back_and_an_extension_needs_one,
     only_acceptances_that_count_have_seats_when_a_count_begins,
     release_while_a_count_begins_leaves_no_seat_behind,
+    release_leaves_a_seat_that_changes_meanwhile,
 );
 
 fn target_of(acceptance: &Acceptance) -> AcceptanceTarget {
@@ -213,5 +215,40 @@ async fn release_while_a_count_begins_leaves_no_seat_behind(database: TestDataba
             }
             assert_eq!(scope.reserved(), open, "each that is open again holds its seat");
         }
+    }
+}
+
+/// The statement that saves a release waits for a row that another transaction has changed, and looks at it again.
+async fn release_leaves_a_seat_that_changes_meanwhile(database: TestDatabase) {
+    if database.url().starts_with("sqlite") {
+        // Nobody else writes.
+        return;
+    }
+    let (stores, _) = replicas(&database).await;
+    let (store, key) = (stores[0].clone(), company());
+    set(&store, &key, Some(5), false).await;
+    let made = created(&store, link()).await;
+    // Another change, or another seat of the same person.
+    let changes = ["version = version + 1, by_caller = true", "id = gen_random_uuid(), by_caller = true"];
+    for (number, change) in changes.into_iter().enumerate() {
+        let subject = format!("subject {number}");
+        let acceptance = accepted(&store, &made, &subject).await;
+        let other = database.connect().await;
+        let transaction = other.begin().await.unwrap();
+        let sql = format!("UPDATE seat SET {change} WHERE subject = '{subject}'");
+        transaction.execute_unprepared(&sql).await.unwrap();
+        let releasing = tokio::spawn({
+            let store = store.clone();
+            async move { run(&store, release(&acceptance, Undo)).await }
+        });
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        while sum(&database, waiting).await == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        transaction.commit().await.unwrap();
+        releasing.await.unwrap().unwrap();
+        assert!(seated(&store, &key).await.contains(&subject), "{change}");
+        assert_eq!(check_counts(&store, &key).await.occupied, i64::try_from(number + 1).unwrap());
     }
 }

@@ -62,7 +62,7 @@ impl Load {
     /// Connects, and creates the invitations that are read and accepted.
     pub(crate) async fn prepare(servers: Vec<Server>, options: &Options, cluster: Option<&Cluster>) -> Outcome<Self> {
         let clients = connect(&servers, Presented::default()).await?;
-        let known = Arc::new(Known::create(&clients, options.pending).await?);
+        let known = Arc::new(Known::create(&clients, options.pending, &options.rows).await?);
         let postgres = cluster.map(|cluster| Process::with_children(cluster.process()));
         let (warm_up, measured) = (options.warm_up(), options.measured());
         let (turn, stored_key) = (Arc::default(), None);

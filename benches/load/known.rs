@@ -7,17 +7,29 @@ use tokio::task::JoinSet;
 
 use crate::Outcome;
 use crate::client::{Client, framed};
-use crate::row::{BATCH, Row, batch, connection, known_address};
+use crate::row::{BATCH, Row, batch, connection, connection_of, known_address, seats_of};
 
 /// The number of connection invitations that are read and accepted in turn, and of general ones that are found by address.
 pub(crate) const INVITATIONS: usize = 10_000;
 /// The number of calls in flight while the invitations are created.
 const PREPARING: usize = 64;
 
+/// The number of invitations into scopes that count seats.
+const SEATED: usize = 1_000;
+
 /// Names and tokens of invitations.
 #[derive(Default)]
 pub(crate) struct Known {
     invitations: Vec<Invitation>,
+    /// Those into one scope that counts seats, and those into a scope of their own each.
+    seated: [Vec<Invitation>; 2],
+}
+
+/// The scopes of invitations whose acceptances take seats.
+#[derive(Clone, Copy)]
+pub(crate) enum Seated {
+    OneScope,
+    ManyScopes,
 }
 
 struct Invitation {
@@ -29,7 +41,7 @@ struct Invitation {
 
 impl Known {
     /// Creates the invitations, and some of whose messages `pending` wait to be sent.
-    pub(crate) async fn create(clients: &[Client], pending: usize) -> Outcome<Self> {
+    pub(crate) async fn create(clients: &[Client], pending: usize, rows: &[Row]) -> Outcome<Self> {
         for _ in 0..pending / 1_000 {
             let addresses = (0..1_000).map(|number| format!("waiting-{number}@example.org")).collect();
             create_connection(&clients[0], &connection(addresses, true)).await?;
@@ -53,7 +65,13 @@ impl Known {
         while let Some(created) = creating.join_next().await {
             invitations.extend(created??);
         }
-        Ok(Self { invitations })
+        let mut seated = [Vec::new(), Vec::new()];
+        for (invitations, row, companies) in [(0, Row::AcceptOneScope, 1), (1, Row::AcceptManyScopes, SEATED)] {
+            if rows.contains(&row) {
+                seated[invitations] = create_seated(&clients[0], companies).await?;
+            }
+        }
+        Ok(Self { invitations, seated })
     }
 
     fn at(&self, turn: usize) -> &Invitation {
@@ -62,6 +80,11 @@ impl Known {
 
     pub(crate) fn token(&self, turn: usize) -> &str {
         &self.at(turn).token
+    }
+
+    pub(crate) fn seated(&self, scopes: Seated, turn: usize) -> &str {
+        let invitations = &self.seated[scopes as usize];
+        &invitations[turn % invitations.len()].token
     }
 
     pub(crate) fn get(&self, turn: usize) -> Bytes {
@@ -76,6 +99,23 @@ impl Known {
     pub(crate) fn forged(&self, turn: usize) -> Bytes {
         self.at(turn).forged.clone()
     }
+}
+
+/// Creates invitations into the scopes of some companies, in turn, which count seats.
+async fn create_seated(client: &Client, companies: usize) -> Outcome<Vec<Invitation>> {
+    let company = |number: usize| format!("0190a000-0000-7000-8{:03x}-{companies:012x}", number % companies);
+    for number in 0..companies {
+        let path = "/invitation.v1.ScopeService/UpdateScopeSettings";
+        let answer = client.call(path, framed(&seats_of(&company(number)))).await?;
+        if answer.code != 0 {
+            return Err(format!("no seats of {}: {}", company(number), answer.sentence).into());
+        }
+    }
+    let mut created = Vec::with_capacity(SEATED);
+    for number in 0..SEATED {
+        created.push(create_connection(client, &connection_of(&company(number))).await?);
+    }
+    Ok(created)
 }
 
 async fn create_connection(client: &Client, request: &pb::CreateConnectionInvitationRequest) -> Outcome<Invitation> {

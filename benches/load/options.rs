@@ -16,7 +16,7 @@ cargo bench --bench load -- [OPTIONS]
   --runs N             how often everything is measured; the table has the medians [1]
   --database NAMES     of sqlite,postgres [both]
   --row NAMES          of empty,create,create-user,create-guest,create-general,batch-100,get,preview,forged,
-                       accept,accept-hot,list,list-target,open [all]
+                       accept,accept-hot,accept-one-scope,accept-many-scopes,list,list-target,open [all]
   --credential NAMES   what calls carry, of key,stored-key,jwt-es256,jwt-rs256,new-jwt-es256,new-jwt-rs256,tls,mtls, in a
                        table of their own beside those that carry none [none]
   --in-flight NUMBERS  calls in flight [1,32,256]

@@ -9,7 +9,7 @@ use prost::Message as _;
 
 use crate::Outcome;
 use crate::client::{Answer, framed};
-use crate::known::Known;
+use crate::known::{Known, Seated};
 use crate::pgbench::Script;
 
 /// The status code of a call that succeeds, and of one whose token or name leads nowhere.
@@ -17,6 +17,8 @@ const OK: u32 = 0;
 const NOT_FOUND: u32 = 5;
 /// The number of invitations that one batch creates.
 pub(crate) const BATCH: usize = 100;
+/// The number of seats of a scope: nobody is refused.
+const SEATS: i32 = 1_000_000_000;
 const ORGANIZATION: &str = "0190a000-0000-7000-8000-00000000c0de";
 
 /// The call of a row.
@@ -42,6 +44,10 @@ pub(crate) enum Row {
     Accept,
     /// Accepts of one invitation.
     AcceptHot,
+    /// Accepts of many invitations into one scope that counts seats, each by somebody new.
+    AcceptOneScope,
+    /// The same, each invitation into a scope of its own.
+    AcceptManyScopes,
     /// A page of the newest invitations.
     List,
     /// The invitations for one address.
@@ -51,7 +57,7 @@ pub(crate) enum Row {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Empty,
         Self::Create,
         Self::CreateUser,
@@ -63,6 +69,8 @@ impl Row {
         Self::Forged,
         Self::Accept,
         Self::AcceptHot,
+        Self::AcceptOneScope,
+        Self::AcceptManyScopes,
         Self::List,
         Self::ListTarget,
         Self::Open,
@@ -81,6 +89,8 @@ impl Row {
             Self::Forged => "forged",
             Self::Accept => "accept",
             Self::AcceptHot => "accept-hot",
+            Self::AcceptOneScope => "accept-one-scope",
+            Self::AcceptManyScopes => "accept-many-scopes",
             Self::List => "list",
             Self::ListTarget => "list-target",
             Self::Open => "open",
@@ -92,7 +102,7 @@ impl Row {
         match self {
             Self::Create | Self::CreateUser | Self::CreateGuest | Self::CreateGeneral => Some(Script::Create),
             Self::Get | Self::Preview => Some(Script::Select),
-            Self::Accept => Some(Script::Accept),
+            Self::Accept | Self::AcceptOneScope | Self::AcceptManyScopes => Some(Script::Accept),
             Self::AcceptHot => Some(Script::AcceptHot),
             Self::Empty | Self::Batch | Self::Forged | Self::List | Self::ListTarget | Self::Open => None,
         }
@@ -114,7 +124,9 @@ impl Row {
             Self::Batch => "/invitation.v1.InvitationService/BatchCreateInvitations",
             Self::Get => "/invitation.v1.ConnectionInvitationService/GetConnectionInvitation",
             Self::Preview | Self::Forged => "/invitation.v1.RedemptionService/PreviewInvitation",
-            Self::Accept | Self::AcceptHot => "/invitation.v1.RedemptionService/AcceptInvitation",
+            Self::Accept | Self::AcceptHot | Self::AcceptOneScope | Self::AcceptManyScopes => {
+                "/invitation.v1.RedemptionService/AcceptInvitation"
+            }
             Self::List | Self::ListTarget => "/invitation.v1.InvitationService/ListInvitations",
             Self::Open => "/invitation.v1.InvitationService/ListOpenInvitations",
         }
@@ -134,6 +146,8 @@ impl Row {
             Self::Forged => known.forged(turn),
             Self::Accept => accept(known.token(turn), turn),
             Self::AcceptHot => accept(known.token(0), turn),
+            Self::AcceptOneScope => accept(known.seated(Seated::OneScope, turn), turn),
+            Self::AcceptManyScopes => accept(known.seated(Seated::ManyScopes, turn), turn),
             Self::List => framed(&pb::ListInvitationsRequest { page_size: 50, ..Default::default() }),
             Self::ListTarget => framed(&by_target(turn)),
             Self::Open => framed(&open(turn)),
@@ -147,7 +161,7 @@ impl Row {
             return Err(format!("status {} instead of {wanted}: {}", answer.code, answer.sentence).into());
         }
         let empty = match self {
-            Self::Accept | Self::AcceptHot => {
+            Self::Accept | Self::AcceptHot | Self::AcceptOneScope | Self::AcceptManyScopes => {
                 pb::AcceptInvitationResponse::decode(answer.message.clone())?.already_accepted
             }
             Self::ListTarget | Self::Open | Self::List => answer.message.len() < 100,
@@ -176,6 +190,20 @@ pub(crate) fn known_address(turn: usize) -> String {
 
 fn month() -> prost_types::Duration {
     prost_types::Duration { seconds: 30 * 24 * 3600, nanos: 0 }
+}
+
+/// Returns the request for a connection invitation of a company, whose scope counts seats.
+pub(crate) fn connection_of(company: &str) -> pb::CreateConnectionInvitationRequest {
+    let mut request = connection(Vec::new(), false);
+    request.connection_invitation.get_or_insert_default().company_id = company.to_owned();
+    request
+}
+
+/// Returns the request that has the scope of a company count more seats than are ever taken.
+pub(crate) fn seats_of(company: &str) -> pb::UpdateScopeSettingsRequest {
+    let scope = Some(pb::ScopeRef { r#type: "company".to_owned(), id: company.to_owned() });
+    let scope_settings = Some(pb::ScopeSettings { scope, seats: Some(SEATS), ..Default::default() });
+    pb::UpdateScopeSettingsRequest { scope_settings, ..Default::default() }
 }
 
 /// Returns the request for a connection invitation without a limit of uses.

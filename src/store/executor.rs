@@ -85,6 +85,11 @@ impl ExecuteError {
     pub fn is_about_state(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.is_about_state())
     }
+
+    /// Returns whether the state of the invitation is the only reason.
+    pub fn is_about_invitation(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.is_about_invitation())
+    }
 }
 
 /// The reason why the commands of a batch have no results.

@@ -1,5 +1,5 @@
-//! The settings of scopes and the people in their seats. Commands seat those who accept; what callers do about settings and seats changes no
-//! invitation, so it is written as it is.
+//! The settings of scopes and the people in their seats. Commands seat those who accept; what callers do about settings and seats is written
+//! as it is, since it changes nothing about an invitation but, when the count or the reserving begins, its revision.
 
 mod fill;
 mod people;

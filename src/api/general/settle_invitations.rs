@@ -67,7 +67,7 @@ pub(crate) async fn settle_invitations(
     let found =
         api.read(api.store.primary().list_addressed_invitations(&reach, &person.addresses(), &page)).await?.rows;
     let found: BTreeMap<_, _> = found.into_iter().map(|read| (read.found.id, read)).collect();
-    // These are read later than the others, so that nothing which another try of the call settles meanwhile is in neither.
+    // Read after the list: an invitation that a parallel retry settles in between is in at least one of the two.
     let before = match &request {
         Some(request) => api.read(api.store.changed_by_call(&reach, request, None)).await?,
         None => Vec::new(),
@@ -85,7 +85,7 @@ pub(crate) async fn settle_invitations(
     let results = execute((api, call), ids.iter().map(command).collect(), message.validate_only).await?;
     let mut fit = Fit::default();
     // One that has ended since it was listed, or by an acceptance of this call, needs no answer.
-    let has_ended = |result: &Result<_, ExecuteError>| result.as_ref().is_err_and(ExecuteError::is_about_state);
+    let has_ended = |result: &Result<_, ExecuteError>| result.as_ref().is_err_and(ExecuteError::is_about_invitation);
     let open = ids.iter().zip(results).filter(|(_, result)| !has_ended(result));
     let shown = open.map(|(id, result)| fit.show(shown((api, call), (*id, found.get(id)), result)));
     Ok(pb::SettleInvitationsResponse { results: shown.collect(), more })
@@ -157,11 +157,20 @@ async fn execute(
 ) -> Result<Vec<Result<Executed, ExecuteError>>, Status> {
     let mode = if validate_only { BatchMode::DryRun } else { BatchMode::Together };
     match api.execute_all(call, commands.clone(), mode).await {
-        Err(BatchError::Failed(ExecuteError::Internal(_))) if !validate_only && commands.len() > 1 => {
-            Ok(api.execute_all(call, commands, BatchMode::Independent).await?)
-        }
-        results => Ok(results?),
+        Err(BatchError::Failed(ExecuteError::Internal(_))) if commands.len() > 1 => {}
+        results => return Ok(results?),
     }
+    if !validate_only {
+        return Ok(api.execute_all(call, commands, BatchMode::Independent).await?);
+    }
+    let mut results = Vec::with_capacity(commands.len());
+    for command in commands {
+        match api.execute_all(call, vec![command], mode).await {
+            Err(BatchError::Failed(error @ ExecuteError::Internal(_))) => results.push(Err(error)),
+            result => results.extend(result?),
+        }
+    }
+    Ok(results)
 }
 
 /// Returns the result of an invitation. One that a retry finds settled, and then refused, is known by its id alone.

@@ -1,4 +1,5 @@
-//! The RPCs of seats: settings of a scope, and the people in its seats. They change no invitation, so no command does it.
+//! The RPCs of seats: settings of a scope, and the people in its seats. They change nothing about an invitation but its revision,
+//! so no command does it.
 
 use std::collections::BTreeSet;
 

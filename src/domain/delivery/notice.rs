@@ -1,6 +1,6 @@
 //! Notices to the inviter: what became of an invitation, at most one mail per invitation, purpose and hour.
 //!
-//! A notice is planned by the commit that it reports, for the end of the hour; see [`super::planned`]. A link that 500 people
+//! A notice is planned by the commit that it reports, for the end of the hour (the first acceptance's at once); see [`super::planned`]. A link that 500 people
 //! accept in an hour has one row and one mail, which counts them when it is sent.
 
 use std::fmt;

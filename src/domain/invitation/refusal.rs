@@ -149,15 +149,15 @@ impl Refusal {
     /// Returns whether the state of the invitation, or of the subject's acceptance, is the only reason: see `State::require_active`
     /// and `Acceptance::require_active`.
     pub fn is_about_state(&self) -> bool {
+        self.is_about_invitation()
+            || matches!(self, Self::AcceptanceReleased | Self::AcceptanceEnded | Self::GrantExpired)
+    }
+
+    /// Returns whether the state of the invitation is the only reason.
+    pub fn is_about_invitation(&self) -> bool {
         matches!(
             self,
-            Self::InvitationExpired
-                | Self::InvitationRevoked
-                | Self::InvitationDeclined
-                | Self::InvitationFulfilled
-                | Self::AcceptanceReleased
-                | Self::AcceptanceEnded
-                | Self::GrantExpired
+            Self::InvitationExpired | Self::InvitationRevoked | Self::InvitationDeclined | Self::InvitationFulfilled
         )
     }
 }

@@ -1,8 +1,9 @@
 //! The beginning of the count of a scope: who has accepted before gets a seat, and open invitations hold what they promise.
 //!
 //! New settings are committed empty before anything is counted. Whatever is decided from then on finds them and counts itself; what
-//! was decided before, and is not saved yet, is about an invitation that the count finds. It raises the revision of each open
-//! one, so such a save is a conflict and is decided again, unless it comes first, and then is counted here.
+//! was decided before, and is not saved yet, is about an invitation that the count finds. It raises the revision of each one that is
+//! open, could be opened or was accepted, so such a save is a conflict and is decided again, unless it comes first, and then is counted
+//! here. A create under way is the exception: it may stay without a hold.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 use uuid::Uuid;

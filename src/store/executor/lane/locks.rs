@@ -1,4 +1,5 @@
-//! The rows that a group locks before it is decided once more, after others were faster twice.
+//! The rows that a group locks before it is decided once more, after others were faster twice, or that one locks which waits beside its
+//! lane.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,9 @@ use crate::store::executor::submission::Submission;
 use crate::store::sql::error::StoreError;
 use crate::store::sql::rows_param::{Columns, RowsParam, by_index};
 
-/// Locks the invitations of a group, in the order of their ids, and then the seats of its subjects, so that no other transaction changes
-/// them after the load.
+/// Locks the invitations of a group, in the order of their ids, and then every seat of the subjects that its commands name, so that no
+/// other transaction changes them after the load. A command that names an acceptance learns its subject from the load, so the seat is
+/// guarded by its version alone.
 pub(super) async fn lock<C: ConnectionTrait>(db: &C, group: &[Submission]) -> Result<(), StoreError> {
     let commands = || group.iter().flat_map(|submission| &submission.commands);
     let keys = commands().filter_map(|command| Some((command.account().as_str(), command.invitation()?.0)));

@@ -18,7 +18,7 @@ const NOT_FOUND: u32 = 5;
 /// The number of invitations that one batch creates.
 pub(crate) const BATCH: usize = 100;
 /// The number of seats of a scope: nobody is refused.
-const SEATS: i32 = 1_000_000_000;
+const SEATS: i32 = 1_000_000;
 const ORGANIZATION: &str = "0190a000-0000-7000-8000-00000000c0de";
 
 /// The call of a row.

@@ -28,6 +28,7 @@ use crate::domain::kind::Kind;
 use crate::domain::policy::Policy;
 use crate::domain::quota::Quotas;
 use crate::domain::reach::Reach;
+use crate::domain::seat::ScopeSeats;
 use crate::domain::secret::key_ring::KeyRing;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::grantable_roles::GrantableRoles;
@@ -314,6 +315,19 @@ impl Api {
         of_kind(self.read(self.store.primary().get_invitation(reach, id, newest_acceptances)).await?, kind)
     }
 
+    /// Finds the invitation of a link, with the settings of its scope if there are any.
+    pub(crate) async fn find_by_link(
+        &self,
+        reach: &Reach,
+        link: &Claims,
+    ) -> Result<(Read<Invitation>, Option<ScopeSeats>), Status> {
+        let found = self.read(self.store.primary().get_with_scope(reach, link.invitation)).await?;
+        let (read, scope) = found.ok_or_else(status::not_found)?;
+        note_invitation(read.found.id);
+        read.found.check_link(link)?;
+        Ok((read, scope))
+    }
+
     /// Reads such an invitation to show it, as it was a moment ago.
     pub(crate) async fn find_to_show(
         &self,
@@ -334,11 +348,7 @@ impl Api {
             Access::Name(target) | Access::NameOfInvited(target) => {
                 self.find(reach, target.id, target.kind, false).await
             }
-            Access::Link(link) => {
-                let read = self.find(reach, link.invitation, None, false).await?;
-                read.found.check_link(link)?;
-                Ok(read)
-            }
+            Access::Link(link) => Ok(self.find_by_link(reach, link).await?.0),
         }
     }
 

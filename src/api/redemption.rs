@@ -14,15 +14,14 @@ use super::execute::{Api, Call, verify};
 use super::parse::violations::Violations;
 use super::resource::InvitationName;
 use crate::domain::command::{Access, Action, DeclineInvitation, RecordEngagement};
-use crate::domain::invitation::{EngagementType, Invitation};
-use crate::domain::seat::ScopeKey;
+use crate::domain::invitation::EngagementType;
 use crate::domain::secret::verification::Code;
 use crate::domain::value::email::Email;
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::pb;
 use crate::pb::redemption_service_server::RedemptionService;
-use crate::store::{Read, Requested};
+use crate::store::Requested;
 use parse::to_accept;
 use preview::{preview, redirect_uri};
 use send_verification_code::send_verification_code;
@@ -36,15 +35,6 @@ impl Redemptions {
     /// Returns the access by the field `token`. It is the field that is missing where the request has no access.
     fn by_token(&self, violations: &mut Violations, token: &str) -> Option<Access> {
         verify(&self.0.ring, violations, token).map(Access::Link)
-    }
-
-    /// Returns whether somebody without a seat in the scope of an invitation could not accept it.
-    async fn is_scope_full(&self, read: &Read<Invitation>) -> Result<bool, Status> {
-        let Read { found, now } = read;
-        let Some(scope) = found.details.scope(&found.account) else { return Ok(false) };
-        let key = ScopeKey::new(&found.account, &scope);
-        let seats = self.0.read(self.0.store.primary().find_scope(&key)).await?;
-        Ok(seats.is_some_and(|seats| seats.is_full_for(found, *now)))
     }
 }
 
@@ -116,8 +106,8 @@ impl RedemptionService for Redemptions {
             let link = verify(&self.0.ring, &mut violations, &message.token);
             let link = violations.finish(link)?;
             let reach = self.0.reach(&call).await?;
-            let read = self.0.find_by(&reach, &Access::Link(link)).await?;
-            let scope_full = self.is_scope_full(&read).await?;
+            let (read, seats) = self.0.find_by_link(&reach, &link).await?;
+            let scope_full = seats.is_some_and(|seats| seats.is_full_for(&read.found, read.now));
             let shown = preview(&read.found, &link, call.person(), read.now);
             Ok(Response::new(pb::InvitationPreview { scope_full, ..shown }))
         };

@@ -96,10 +96,11 @@ fn load_texts(backend: DbBackend) -> Texts {
 }
 
 fn point_texts(backend: DbBackend) -> Texts {
-    let PointSql { one: [plain, newest], autojoin, connection, ids, any } = PointSql::new(backend);
+    let PointSql { one: [plain, newest], seats, autojoin, connection, ids, any } = PointSql::new(backend);
     let texts = [
         ("one", plain),
         ("one with its newest acceptances", newest),
+        ("one with the settings of its scope", seats),
         ("several", ids),
         ("one auto-join", autojoin),
         ("one by a connection", connection),

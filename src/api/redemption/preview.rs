@@ -9,6 +9,7 @@ use crate::domain::command::is_declinable;
 use crate::domain::invitation::Invitation;
 use crate::domain::invitation::email_rule::{Binding, binding};
 use crate::domain::invitation::recipient::Recipient;
+use crate::domain::kind::general::RecipientMatch;
 use crate::domain::reach::person::Person;
 use crate::domain::secret::token::Claims;
 use crate::domain::value::email::Email;
@@ -68,5 +69,6 @@ fn person_of<'a>(invitation: &'a Invitation, link: &Claims) -> Option<&'a Recipi
     }
     let mut present = invitation.present_recipients();
     let only = present.next().filter(|_| present.next().is_none() && invitation.facts.max_uses == Some(1));
-    only.filter(|recipient| recipient.address.names_a_person())
+    // Whoever else may accept may have the link too.
+    only.filter(|_| binding(invitation) == Binding::Recipients(RecipientMatch::Exact))
 }

@@ -165,7 +165,9 @@ fn is_by_inviter(event: &NewEvent, inviter: &Inviter, acceptance: Option<&Accept
         return false;
     };
     let email = acceptance.email.as_ref().map(GivenEmail::search_key);
-    let is_address = inviter.email.as_ref().is_some_and(|own| email.as_deref() == Some(own.key()));
+    // Only who was matched with a recipient has proved the address: a stranger could name the inviter's, so that nobody hears of them.
+    let is_proven = acceptance.recipient.is_some();
+    let is_address = is_proven && inviter.email.as_ref().is_some_and(|own| email.as_deref() == Some(own.key()));
     acceptance.id == accepted.acceptance && (is_address || acceptance.subject.0 == inviter.user_id)
 }
 

@@ -6,7 +6,6 @@ use url::Url;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::rule::{FieldRule, Invalid};
-use crate::domain::value::text;
 use crate::domain::value::time::Ttl;
 
 /// The part of an invitation that no kind treats differently.
@@ -72,17 +71,17 @@ const REFUSED_SCHEMES: [&str; 10] =
 const MAX_REDIRECT: usize = 2_000;
 
 impl RedirectUri {
-    /// Parses an address, which is kept as it was written.
+    /// Parses an address, which is kept as it was written: it has to be written in such a way that every parser finds the same host.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
         const INVALID: Invalid = Invalid::new(
             FieldRule::InvalidFormat,
-            "must be an absolute URL of at most 2,000 characters with https or the scheme of an app",
+            "must be an absolute URL of at most 2,000 characters of RFC 3986, with https:// and a host or with the scheme of an app",
         );
-        if value.chars().any(|c| text::is_control(c) || c.is_whitespace()) || value.chars().count() > MAX_REDIRECT {
+        if !value.chars().all(is_of_uri) || value.len() > MAX_REDIRECT {
             return Err(INVALID);
         }
         let url = Url::parse(value).map_err(|_| INVALID)?;
-        let named = url.scheme() != "https" || url.has_host() && url.username().is_empty() && url.password().is_none();
+        let named = url.scheme() != "https" || has_plain_host(value);
         if named && !REFUSED_SCHEMES.contains(&url.scheme()) { Ok(Self(value.to_owned())) } else { Err(INVALID) }
     }
 
@@ -90,6 +89,24 @@ impl RedirectUri {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Returns whether a character may stand in a URI (RFC 3986).
+fn is_of_uri(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c)
+}
+
+/// Returns whether `https://` is followed by a host of the web with or without a port, and nothing else before the path: labels of letters,
+/// digits and hyphens.
+fn has_plain_host(value: &str) -> bool {
+    let Some((_, rest)) = value.split_once("://").filter(|(scheme, _)| scheme.eq_ignore_ascii_case("https")) else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = authority.split_once(':').map_or((authority, "443"), |(host, port)| (host, port));
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let is_port = !port.is_empty() && !port.starts_with('0') && port.chars().all(|c| c.is_ascii_digit());
+    host.split('.').all(is_label) && is_port
 }
 
 #[cfg(test)]
@@ -105,6 +122,22 @@ mod tests {
             ("http://app.example", false),
             ("https://user@app.example", false),
             ("https://", false),
+            ("HTTPS://App.Example:8443/welcome", true),
+            ("https://app.example\\@evil.example", false),
+            ("https://@app.example/", false),
+            ("https://app.example:/", false),
+            ("https://app.example:0443/", false),
+            ("https:app.example", false),
+            ("https:/app.example", false),
+            ("https:///app.example", false),
+            ("https:\\\\app.example", false),
+            ("https://a..example/", false),
+            ("https://*.app.example/", false),
+            ("https://app。example/", false),
+            ("https://\u{ff48}ost.example/", false),
+            ("https://app.example/\"><script>", false),
+            ("https://app.example/\u{202e}x", false),
+            ("https://app.example/%E2%80%AE", true),
             ("JavaScript:alert(1)", false),
             ("java\tscript:alert(1)", false),
             (" javascript:alert(1)", false),

@@ -85,7 +85,8 @@ fn defuse(text: &str) -> String {
     while let Some(c) = chars.next() {
         defused.push(c);
         // The dots of other scripts are dots to a browser, too.
-        let joins = matches!(c, '.' | '@' | ':' | '\u{2024}' | '\u{3002}' | '\u{ff0e}' | '\u{ff20}' | '\u{ff61}');
+        let joins =
+            matches!(c, '.' | '@' | ':' | '\u{2024}' | '\u{3002}' | '\u{fe52}' | '\u{ff0e}' | '\u{ff20}' | '\u{ff61}');
         if joins && chars.peek().is_some_and(|next| !next.is_whitespace()) {
             defused.push(WORD_JOINER);
         }

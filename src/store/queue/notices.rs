@@ -59,7 +59,8 @@ impl Store {
         if let Some(inviter) = &invitation.details.shared().inviter {
             select = select.filter(Column::Subject.ne(inviter.user_id.as_str()));
             if let Some(email) = &inviter.email {
-                select = select.filter(Column::EmailKey.is_null().or(Column::EmailKey.ne(email.key())));
+                let is_other = Column::EmailKey.is_null().or(Column::EmailKey.ne(email.key()));
+                select = select.filter(is_other.or(Column::Recipient.is_null()));
             }
         }
         let count = select.clone().count(&self.database.read).await?;

@@ -17,6 +17,7 @@ use crate::domain::invitation::slot::SlotKey;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::Scope;
 use crate::domain::reach::Reach;
+use crate::domain::seat::ScopeSeats;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 use crate::store::executor::load::{Extent, invitation_body, parse_json};
@@ -113,6 +114,21 @@ impl Reads {
         newest: bool,
     ) -> Result<Option<Read<Invitation>>, StoreError> {
         self.point(reach, By::Id(id), newest).await
+    }
+
+    /// Reads one invitation with the settings of its scope, if there are any.
+    pub async fn get_with_scope(
+        &self,
+        reach: &Reach,
+        id: InvitationId,
+    ) -> Result<Option<(Read<Invitation>, Option<ScopeSeats>)>, StoreError> {
+        let key = PointKey { scope: reach.into(), by: By::Id(id), newest: false, seats: true };
+        let Some(row) = self.points.read(key).await? else { return Ok(None) };
+        let mut rows: InvitationRows = parse_json(&row.body, "invitation")?;
+        let scope = rows.scope.take().map(|scope| scope.parse()).transpose()?;
+        let read = Read { found: Invitation::try_from(rows)?, now: Timestamp::from_micros(row.now) };
+        let is_reached = reach.includes_invitation(&read.found);
+        Ok(is_reached.then(|| (read, scope.map(|(_, scope, _)| scope))))
     }
 
     /// Reads those of some invitations that are within the reach, in any order; `None` if they are too large together.
@@ -220,7 +236,7 @@ impl Reads {
     }
 
     async fn point(&self, reach: &Reach, by: By, newest: bool) -> Result<Option<Read<Invitation>>, StoreError> {
-        let key = PointKey { scope: reach.into(), by, newest };
+        let key = PointKey { scope: reach.into(), by, newest, seats: false };
         let Some(row) = self.points.read(key).await? else { return Ok(None) };
         let read = invitation_of(&row.body, row.now)?;
         Ok(Some(read).filter(|read| reach.includes_invitation(&read.found)))

@@ -12,6 +12,7 @@ use crate::domain::invitation::slot::SlotKey;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
 use crate::store::Database;
+use crate::store::executor::load::seats::scope_of_invitation;
 use crate::store::executor::load::{Extent, invitation_body, newest_acceptances};
 use crate::store::sql::database::read_scope::ReadScope;
 use crate::store::sql::error::StoreError;
@@ -40,6 +41,8 @@ pub(super) struct PointKey {
     pub(super) by: By,
     /// Whether its newest acceptances are read with it.
     pub(super) newest: bool,
+    /// Whether the settings of its scope are read with it.
+    pub(super) seats: bool,
 }
 
 /// An invitation as it was read.
@@ -71,6 +74,8 @@ impl Points {
 pub(in crate::store) struct PointSql {
     /// Reads one invitation by its id; with its newest acceptances at place 1.
     pub(in crate::store) one: [String; 2],
+    /// Reads one invitation by its id with the settings of its scope.
+    pub(in crate::store) seats: String,
     /// Reads one auto-join.
     pub(in crate::store) autojoin: String,
     /// Reads one invitation by a connection.
@@ -83,13 +88,13 @@ pub(in crate::store) struct PointSql {
 
 impl PointSql {
     pub(in crate::store) fn new(backend: DbBackend) -> Self {
-        let one = |acceptances: &str, id: &str| {
-            format!(
-                "SELECT {now} AS now, {body} AS body FROM invitation i WHERE i.account_id = $2 AND i.id = {id}",
-                now = statement_clock(backend, 1),
-                body = invitation_body(backend, &Extent { acceptances, ..Extent::PLAIN }),
-            )
+        let now = statement_clock(backend, 1);
+        let with = |extent: &Extent<'_>, id: &str| {
+            let body = invitation_body(backend, extent);
+            format!("SELECT {now} AS now, {body} AS body FROM invitation i WHERE i.account_id = $2 AND i.id = {id}")
         };
+        let one = |acceptances: &str, id: &str| with(&Extent { acceptances, ..Extent::PLAIN }, id);
+        let scope = scope_of_invitation(backend, &now);
         let any = format!(
             "coalesce(k.invitation_id, {}, {})",
             id_of_autojoin("k.account_id", "k.slot_key"),
@@ -97,6 +102,7 @@ impl PointSql {
         );
         Self {
             one: [one("NULL", "$3"), one(&newest_acceptances(backend), "$3")],
+            seats: with(&Extent { scope: Some(&scope), ..Extent::PLAIN }, "$3"),
             autojoin: one("NULL", &id_of_autojoin("$2", "$3")),
             connection: one("NULL", &id_by_connection(backend, "$2", "$3")),
             ids: several_sql(backend, &id_columns(), "k.invitation_id"),
@@ -108,6 +114,8 @@ impl PointSql {
 /// Returns the statement for several invitations with the ids of an expression over their keys, which are called `k`.
 fn several_sql(backend: DbBackend, keys: &Columns, id: &str) -> String {
     let acceptances = format!("CASE WHEN k.newest = 1 THEN {} END", newest_acceptances(backend));
+    let now = statement_clock(backend, 1 + keys.width(backend));
+    let scope = format!("CASE WHEN k.seats = 1 THEN {} END", scope_of_invitation(backend, &now));
     // The rows are composed once: PostgreSQL would compose them for their size and again for the answer.
     format!(
         "WITH found AS MATERIALIZED (
@@ -118,8 +126,7 @@ fn several_sql(backend: DbBackend, keys: &Columns, id: &str) -> String {
             FROM found
         )
         SELECT {now} AS now, place, CASE WHEN bytes_before < {MAX_BYTES} THEN body END AS body FROM sized ORDER BY place",
-        now = statement_clock(backend, 1 + keys.width(backend)),
-        body = invitation_body(backend, &Extent { acceptances: &acceptances, ..Extent::PLAIN }),
+        body = invitation_body(backend, &Extent { acceptances: &acceptances, scope: Some(&scope), ..Extent::PLAIN }),
         keys = keys.keys_of(backend, 1, "k"),
     )
 }
@@ -145,7 +152,8 @@ fn id_by_connection(backend: DbBackend, account: &str, connection: &str) -> Stri
 
 /// Returns the columns of keys that are ids.
 fn id_columns() -> Columns {
-    Columns::list([("account_id", Text), ("invitation_id", UuidType), ("newest", Integer), ("place", Integer)])
+    let key = Columns::list([("account_id", Text), ("invitation_id", UuidType)]);
+    key.and([("newest", Integer), ("seats", Integer), ("place", Integer)])
 }
 
 /// Returns the columns of keys of any type.
@@ -154,7 +162,7 @@ fn any_columns() -> Columns {
 }
 
 /// Returns the values of a key in the order of [`any_columns`].
-fn row_of((key, place): (&PointKey, i32)) -> [Value; 6] {
+fn row_of((key, place): (&PointKey, i32)) -> [Value; 7] {
     let (id, slot, connection) = match &key.by {
         By::Id(id) => (Some(id.0), None, None),
         By::AutoJoin(slot) => (None, Some(slot.0.as_str()), None),
@@ -164,6 +172,7 @@ fn row_of((key, place): (&PointKey, i32)) -> [Value; 6] {
         key.scope.account.as_str().into(),
         id.into(),
         i32::from(key.newest).into(),
+        i32::from(key.seats).into(),
         place.into(),
         slot.into(),
         connection.into(),
@@ -189,6 +198,7 @@ impl ReadGroup for PointReader {
 
     async fn one(&self, key: &PointKey) -> Result<Option<PointRow>, StoreError> {
         let (sql, name) = match &key.by {
+            By::Id(id) if key.seats => (&self.sql.seats, id.0.into()),
             By::Id(id) => (&self.sql.one[usize::from(key.newest)], id.0.into()),
             By::AutoJoin(slot) => (&self.sql.autojoin, slot.0.as_str().into()),
             By::Connection(connection) => (&self.sql.connection, (*connection).into()),

@@ -174,10 +174,10 @@ fn open_again(
     slots.unwrap_or_default()
 }
 
-/// Returns the slots that an invitation needs to be open again; `None` if another one has them or the seats that it promises, or nobody
-/// is left whom it is for.
+/// Returns the slots that an invitation needs to be open again; `None` if another one has them or the seats that it promises, nobody
+/// is left whom it is for, or its service has deleted it.
 fn place_of(loaded: &Loaded, room: &mut Room<'_>, opened: &Invitation) -> Option<Vec<(SlotKey, Slot)>> {
-    if is_for_nobody(opened) {
+    if is_for_nobody(opened) || opened.deleted_at.is_some() {
         return None;
     }
     // One that has expired, or is archived, takes its place when it is renewed.

@@ -191,6 +191,8 @@ fn ended_invitation_only_gets_its_use_back() {
         (State::Revoked, (|this| this.facts.revoked_at = Some(minutes(-1))) as fn(&mut Invitation)),
         (State::Declined, |this| this.facts.declined_at = Some(minutes(-1))),
         (State::Expired, |this| this.facts.expire_at = Some(NOW)),
+        // Its service has deleted it.
+        (State::Fulfilled, |this| this.deleted_at = Some(minutes(-1))),
     ] {
         let before = invited(1, details(Kind::User), &[JANE]);
         let (group, acceptance) = accepted(&[&before]);

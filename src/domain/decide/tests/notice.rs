@@ -103,7 +103,11 @@ fn inviter_who_accepts_by_themselves_gets_no_notice() {
     let link = adas_link();
     for (case, acceptor, told) in [
         ("their id", acceptor("42"), 0),
-        ("their address", person("somebody", Some(email("Ada@Example.org")), true), 0),
+        (
+            "their address, which a link that binds nobody does not prove",
+            person("x", Some(email("Ada@Example.org")), true),
+            1,
+        ),
         ("another person", person("ann", Some(email("ann@example.org")), true), 1),
     ] {
         let accept = command(1, accept(link.claims(0), acceptor));

@@ -75,7 +75,7 @@ pub(super) fn scope_body(backend: DbBackend, now: &str, invitation: Option<&str>
 }
 
 /// Returns an expression for the settings of the scope of invitation `i`; NULL if there are none, as for most.
-pub(super) fn scope_of_invitation(backend: DbBackend, now: &str) -> String {
+pub(in crate::store) fn scope_of_invitation(backend: DbBackend, now: &str) -> String {
     format!(
         "(SELECT {} FROM scope_settings s WHERE {})",
         scope_body(backend, now, Some("i")),

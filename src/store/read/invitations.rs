@@ -22,7 +22,7 @@ use crate::domain::value::id::InvitationId;
 use crate::domain::value::time::Timestamp;
 use crate::store::executor::load::{Extent, invitation_body, parse_json};
 use crate::store::sql::error::StoreError;
-use crate::store::sql::row::InvitationRows;
+use crate::store::sql::row::{InvitationRows, ScopeRows};
 use crate::store::sql::rows_param::{Columns, RowsParam, statement_clock};
 use crate::store::{Database, Reads, Store};
 
@@ -125,7 +125,7 @@ impl Reads {
         let key = PointKey { scope: reach.into(), by: By::Id(id), newest: false, seats: true };
         let Some(row) = self.points.read(key).await? else { return Ok(None) };
         let mut rows: InvitationRows = parse_json(&row.body, "invitation")?;
-        let scope = rows.scope.take().map(|scope| scope.parse()).transpose()?;
+        let scope = rows.scope.take().map(ScopeRows::parse).transpose()?;
         let read = Read { found: Invitation::try_from(rows)?, now: Timestamp::from_micros(row.now) };
         let is_reached = reach.includes_invitation(&read.found);
         Ok(is_reached.then(|| (read, scope.map(|(_, scope, _)| scope))))

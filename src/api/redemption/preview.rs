@@ -70,5 +70,7 @@ fn person_of<'a>(invitation: &'a Invitation, link: &Claims) -> Option<&'a Recipi
     let mut present = invitation.present_recipients();
     let only = present.next().filter(|_| present.next().is_none() && invitation.facts.max_uses == Some(1));
     // Whoever else may accept may have the link too.
-    only.filter(|_| binding(invitation) == Binding::Recipients(RecipientMatch::Exact))
+    let is_for_others =
+        matches!(binding(invitation), Binding::Recipients(RecipientMatch::Any | RecipientMatch::Domain));
+    only.filter(|recipient| recipient.address.names_a_person() && !is_for_others)
 }

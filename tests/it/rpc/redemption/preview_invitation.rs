@@ -170,6 +170,17 @@ async fn account_of_a_person_shows_by_their_own_link_alone(database: TestDatabas
         let by_mailed = preview(&service, &messages::mailed_token(&made.uid, 1)).await.existing_user;
         assert_eq!((by_plain, by_mailed), (plain, mailed), "{case}");
     }
+    for r#match in [pb::RecipientMatch::Any, pb::RecipientMatch::Domain] {
+        let invitation =
+            pb::Invitation { recipient_match: r#match.into(), ..generals::into(&format!("{:?}", r#match), &[ann()]) };
+        let made = generals::create(&service, invitation).await;
+        assert_eq!(
+            preview(&service, &made.invitation_token).await.existing_user,
+            None,
+            "others may accept: {:?}",
+            r#match
+        );
+    }
     let user =
         pb::CreateUserInvitationRequest { existing_user: Some(true), ..users::creation(user("jane@example.org")) };
     let user = service.users().create_user_invitation(user).await.unwrap().into_inner();

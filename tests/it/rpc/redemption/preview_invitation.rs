@@ -170,15 +170,14 @@ async fn account_of_a_person_shows_by_their_own_link_alone(database: TestDatabas
         let by_mailed = preview(&service, &messages::mailed_token(&made.uid, 1)).await.existing_user;
         assert_eq!((by_plain, by_mailed), (plain, mailed), "{case}");
     }
-    for r#match in [pb::RecipientMatch::Any, pb::RecipientMatch::Domain] {
+    for others in [pb::RecipientMatch::Any, pb::RecipientMatch::Domain] {
         let invitation =
-            pb::Invitation { recipient_match: r#match.into(), ..generals::into(&format!("{:?}", r#match), &[ann()]) };
+            pb::Invitation { recipient_match: others.into(), ..generals::into(&format!("{others:?}"), &[ann()]) };
         let made = generals::create(&service, invitation).await;
         assert_eq!(
             preview(&service, &made.invitation_token).await.existing_user,
             None,
-            "others may accept: {:?}",
-            r#match
+            "others may accept: {others:?}"
         );
     }
     let user =

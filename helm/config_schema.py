@@ -23,6 +23,7 @@ REDIRECTS = {"type": "string", "pattern": rf"^$|^{REDIRECT}(, *{REDIRECT})*$", "
 LINK = {"type": "string", "pattern": r"^https?://[^/?#]+[^{}]*\{token\}[^{}]*$", "description": "A URL template; {token} is where the token goes."}
 FORMS = {
     "events.nats_begin": {"enum": ["now", "first"]},
+    "events.nats_format": {"enum": ["proto_json", "cloud_events_structured", "cloud_events_binary"]},
     "events.nats_stream": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
     "events.nats_subject": {"type": "string", "pattern": "^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$"},
     "events.nats_url": {"type": "string", "pattern": "^(nats|tls)://[^@]+$", "description": "Without credentials: secrets.natsUrl is for those."},

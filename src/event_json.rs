@@ -1,6 +1,9 @@
-//! An event as webhooks post it and NATS carries it: the protobuf JSON mapping of `invitation.v1.Event`.
+//! An event as webhooks post it and NATS carries it: the protobuf JSON mapping of `invitation.v1.Event`, by itself or in a
+//! CloudEvent.
 //!
 //! The library that knows the mapping works on the compiled protos, so nothing is written out here that the protos say.
+
+pub(crate) mod cloud_event;
 
 use std::sync::LazyLock;
 
@@ -8,8 +11,12 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
 use crate::api::event_message;
-use crate::domain::invitation::event::Event;
+use crate::domain::invitation::event::{Event, EventFormat};
 use crate::pb;
+use cloud_event::Attributes;
+
+/// The media type of the mapping.
+const JSON: &str = "application/json";
 
 /// The compiled protos are part of the program, so their absence is a defect that every test of events would show.
 static DESCRIPTOR: LazyLock<Option<MessageDescriptor>> = LazyLock::new(|| {
@@ -28,6 +35,22 @@ pub fn event_json(event: &Event) -> Result<String, NoJson> {
     let bytes = event_message(event).encode_to_vec();
     let message = DynamicMessage::decode(descriptor, bytes.as_slice()).map_err(|_| NoJson)?;
     serde_json::to_string(&message).map_err(|_| NoJson)
+}
+
+/// An event as the content of a request or of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EncodedEvent {
+    /// The media type of the body.
+    pub(crate) content_type: &'static str,
+    /// The attributes of the CloudEvent that are not in the body, as headers in printable ASCII.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub(crate) body: String,
+}
+
+/// Returns an event in a format.
+pub(crate) fn encoded_event(event: &Event, format: EventFormat) -> Result<EncodedEvent, NoJson> {
+    Attributes::of(event).encode(event_json(event)?, format)
 }
 
 #[cfg(test)]

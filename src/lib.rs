@@ -32,6 +32,7 @@ mod input_file;
 mod limit;
 pub mod mail;
 pub mod nats;
+pub mod openapi;
 pub mod pb;
 mod private_file;
 pub mod serve;

@@ -45,7 +45,7 @@ impl WebhookService for Webhooks {
     ) -> Result<Response<pb::WebhookEndpoint>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
         let given = parse::to_create(&mut violations, &self.0.webhooks.networks, message.webhook_endpoint.as_ref());
-        let (uri, event_types, disabled) = violations.finish(given)?;
+        let parse::NewEndpoint { uri, event_types, format, disabled } = violations.finish(given)?;
         let (account, now) = (&call.caller.account, self.0.clock.now());
         let id = IdSeed::new(now, self.0.entropy.bytes()).nth(0);
         let (secret, sealed) = self.new_secret(account, id)?;
@@ -53,6 +53,7 @@ impl WebhookService for Webhooks {
             id,
             uri,
             event_types,
+            format: format.into(),
             disabled_at: disabled.then_some(now),
             disabled_reason: None,
             secrets: SealedSecrets { present: sealed, previous: None },

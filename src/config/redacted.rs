@@ -239,7 +239,7 @@ fn render_events(events: &EventsConfig, file: Option<String>) -> String {
         .text("watch_patience", format_duration(*watch_patience))
         .text("checkpoint_interval", format_duration(*checkpoint_interval))
         .text("expiry_interval", format_duration(*expiry_interval));
-    let Some(NatsConfig { url, stream, subject, begin }) = nats else {
+    let Some(NatsConfig { url, stream, subject, begin, format }) = nats else {
         return out.comment("nats_url is not set: nothing is published").0;
     };
     let urls: Vec<_> =
@@ -253,7 +253,7 @@ fn render_events(events: &EventsConfig, file: Option<String>) -> String {
         NatsBegin::First => "first",
     };
     let out = out.text("nats_stream", stream.clone()).text("nats_subject", subject.clone());
-    out.text("nats_begin", begin.to_owned()).0
+    out.text("nats_begin", begin.to_owned()).text("nats_format", format.code().to_owned()).0
 }
 
 fn render_webhooks(webhooks: &WebhooksConfig) -> String {

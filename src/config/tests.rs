@@ -48,8 +48,7 @@ fn the_defaults_alone_are_a_valid_configuration_for_a_laptop() {
     let config = load(&[]).unwrap();
     assert_eq!(config.grpc.listen, SocketAddr::from(([127, 0, 0, 1], 50051)));
     assert_eq!(config.grpc.request_timeout, Duration::from_secs(10));
-    assert_eq!(config.grpc.drain_delay, Duration::ZERO);
-    assert_eq!(config.grpc.drain_timeout, Duration::from_secs(20));
+    assert_eq!((config.grpc.drain_delay, config.grpc.drain_timeout), (Duration::ZERO, Duration::from_secs(20)));
     assert_eq!(config.grpc.max_concurrent_streams, 1024);
     assert_eq!(config.grpc.max_connection_age, Some(Duration::from_secs(600)));
     assert_eq!(load(&[("INVITATION__GRPC__MAX_CONNECTION_AGE", "off")]).unwrap().grpc.max_connection_age, None);
@@ -164,6 +163,7 @@ fn a_bad_value_is_refused_at_its_field_by_every_field() {
         ("events.nats_subject", "a..b", "with dots between"),
         ("events.nats_subject", "a.>", "with dots between"),
         ("events.nats_begin", "later", "\"now\", \"first\""),
+        ("events.nats_format", "xml", "\"proto_json\", \"cloud_events_structured\", \"cloud_events_binary\""),
         ("mail.url", "http://u:hunter2@h", "smtp://USER:PASSWORD@HOST:PORT"),
         ("mail.url", "smtp://u:hunter2#1@h", ""),
         ("mail.url", "smtps://u:hunter2@h/path", "percent-encode"),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
-use super::invitation::event::EventTypeFilter;
+use super::invitation::event::{EventFormat, EventTypeFilter};
 use super::value::etag;
 use super::value::etag::StaleEtag;
 use super::value::time::Timestamp;
@@ -61,6 +61,8 @@ pub struct Endpoint {
     pub uri: String,
     /// The types of events that it receives; empty means all.
     pub event_types: Vec<Word<EventTypeFilter>>,
+    /// The form in which they are posted.
+    pub format: Word<EventFormat>,
     /// The moment since which nothing is posted to it.
     pub disabled_at: Option<Timestamp>,
     /// The reason why the service disabled it, `None` if the service did not.
@@ -102,6 +104,8 @@ pub struct EndpointChange {
     pub uri: Option<String>,
     /// The new types.
     pub event_types: Option<Vec<Word<EventTypeFilter>>>,
+    /// The new format.
+    pub format: Option<EventFormat>,
     /// Whether it is disabled.
     pub disabled: Option<bool>,
 }
@@ -126,6 +130,7 @@ impl Endpoint {
         let mut next = self.clone();
         next.uri = change.uri.clone().unwrap_or(next.uri);
         next.event_types = change.event_types.clone().unwrap_or(next.event_types);
+        next.format = change.format.map_or(next.format, Word::Known);
         match (change.disabled, self.disabled_at) {
             (Some(true), None) => next.disabled_at = Some(now),
             (Some(false), Some(_)) => {

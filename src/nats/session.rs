@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::config::NatsConfig;
-use crate::domain::invitation::event::Event;
+use crate::domain::invitation::event::{Event, EventFormat};
 use crate::domain::value::id::InvitationId;
-use crate::event_json::{NoJson, event_json};
+use crate::event_json::{NoJson, encoded_event};
 use crate::store::PositionedEvent;
 use crate::telemetry::cause;
 use crate::telemetry::traces::{Span, TRACEPARENT};
@@ -88,6 +88,7 @@ pub(crate) async fn try_connect(config: &NatsConfig) -> Result<String, SessionEr
 pub(crate) struct Session {
     context: Context,
     subject: String,
+    format: EventFormat,
     lost: CancellationToken,
 }
 
@@ -124,7 +125,7 @@ impl Session {
         };
         let made = context.get_or_create_stream(wanted).await;
         made.map_err(|error| SessionError::Stream(error.kind()))?;
-        Ok(Self { context, subject: config.subject.clone(), lost })
+        Ok(Self { context, subject: config.subject.clone(), format: config.format, lost })
     }
 
     /// Publishes events and returns when all are acknowledged. An event is sent after the one before it of the same invitation
@@ -144,7 +145,15 @@ impl Session {
         let subject = format!("{}.{}", self.subject, event.event.type_name());
         let mut headers = HeaderMap::new();
         headers.insert(async_nats::header::NATS_MESSAGE_ID, event.event.id.to_string());
-        let payload = event_json(event)?.into();
+        let encoded = encoded_event(event, self.format)?;
+        match self.format {
+            EventFormat::ProtoJson => {}
+            EventFormat::CloudEventsStructured => headers.insert("Content-Type", encoded.content_type),
+            EventFormat::CloudEventsBinary => headers.insert("ce-datacontenttype", encoded.content_type),
+        }
+        for (name, value) in encoded.headers {
+            headers.insert(name, value);
+        }
         let span = Span::of_event("nats", event.event.id, event.traceparent.as_deref());
         if let Some(traceparent) = span.traceparent() {
             headers.insert(TRACEPARENT, traceparent);
@@ -153,7 +162,7 @@ impl Session {
             span.fail("not published");
             SessionError::Publish(error.kind())
         };
-        let sent = self.context.publish_with_headers(subject, headers, payload).await.map_err(failed)?;
+        let sent = self.context.publish_with_headers(subject, headers, encoded.body.into()).await.map_err(failed)?;
         sent.await.map_err(failed).map(drop)
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::Endpoint;
 use crate::domain::webhook::signature::{Secret, seconds, sign};
+use crate::event_json::EncodedEvent;
 use crate::telemetry::traces::{Span, TRACEPARENT};
 
 /// The failure of an endpoint none of whose secrets can be decrypted.
@@ -16,12 +17,15 @@ pub(super) const NO_SECRET: NoAnswer = NoAnswer("the secret cannot be decrypted:
 /// The failure of an event that has no JSON, which is a defect of this program.
 pub(super) const NO_JSON: NoAnswer = NoAnswer("the event cannot be converted");
 
-/// Returns the headers of a request with a body; `None` if no secret of the endpoint can be decrypted.
+/// The failure of an endpoint that a newer release lets have another format.
+pub(super) const UNKNOWN_FORMAT: NoAnswer = NoAnswer("the format of the endpoint is that of a newer release");
+
+/// Returns the headers of a request with an event; `None` if no secret of the endpoint can be decrypted.
 pub(super) fn headers(
     ring: &KeyRing,
     account: &AccountId,
     endpoint: &Endpoint,
-    (id, at, body): (&str, Timestamp, &str),
+    (id, at, event): (&str, Timestamp, &EncodedEvent),
 ) -> Option<HeaderMap> {
     let sealed = endpoint.secrets.signing(at).into_iter();
     let secrets: Vec<_> = sealed.filter_map(|sealed| Secret::open(ring, account, endpoint.id, sealed)).collect();
@@ -30,12 +34,14 @@ pub(super) fn headers(
     }
     let at_seconds = seconds(at);
     let headers = [
-        (CONTENT_TYPE, "application/json".to_owned()),
+        (CONTENT_TYPE, event.content_type.to_owned()),
         (HeaderName::from_static("webhook-id"), id.to_owned()),
         (HeaderName::from_static("webhook-timestamp"), at_seconds.to_string()),
-        (HeaderName::from_static("webhook-signature"), sign(&secrets, id, at_seconds, body.as_bytes())),
+        (HeaderName::from_static("webhook-signature"), sign(&secrets, id, at_seconds, event.body.as_bytes())),
     ];
-    let headers = headers.into_iter().map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)));
+    let attributes = event.headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.clone()));
+    let headers =
+        headers.into_iter().chain(attributes).map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)));
     headers.collect()
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::POLL_INTERVAL;
 use super::client::{Answer, NoAnswer, WebhookClient};
-use super::request::{NO_JSON, NO_SECRET, error, headers, with_traceparent};
+use super::request::{NO_JSON, NO_SECRET, UNKNOWN_FORMAT, error, headers, with_traceparent};
 use crate::clock::Clock;
 use crate::domain::invitation::event::Event;
 use crate::domain::secret::key_ring::KeyRing;
@@ -20,7 +20,7 @@ use crate::domain::value::id::IdSeed;
 use crate::domain::value::time::Timestamp;
 use crate::domain::webhook::retry;
 use crate::entropy::Entropy;
-use crate::event_json::event_json;
+use crate::event_json::encoded_event;
 use crate::store::{
     Attempt, AttemptOutcome, ClaimLimit, ClaimedMessage, MessageContent, Store, StoreError, Topic,
     WebhookAttemptResult, last_served,
@@ -228,9 +228,10 @@ impl WebhookWorker {
         at: Timestamp,
     ) -> Result<(HeaderMap, String), NoAnswer> {
         let id = event.event.id.to_string();
-        let body = event_json(event).map_err(|_| NO_JSON)?;
-        let headers = headers(&self.ring, &message.account, endpoint, (&id, at, &body)).ok_or(NO_SECRET)?;
-        Ok((headers, body))
+        let format = endpoint.format.known().ok_or(UNKNOWN_FORMAT)?;
+        let event = encoded_event(event, format).map_err(|_| NO_JSON)?;
+        let headers = headers(&self.ring, &message.account, endpoint, (&id, at, &event)).ok_or(NO_SECRET)?;
+        Ok((headers, event.body))
     }
 
     /// Records the result of a request.

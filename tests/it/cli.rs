@@ -3,6 +3,7 @@
 
 mod admin;
 mod backup;
+mod cloud_events;
 mod commands;
 mod connection_age;
 mod crash;

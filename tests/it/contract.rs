@@ -5,6 +5,7 @@ pub(crate) mod codes;
 pub(crate) mod create_outcome;
 pub(crate) mod deadline;
 pub(crate) mod descriptor;
+mod documents;
 pub(crate) mod etag;
 pub(crate) mod examples;
 pub(crate) mod field_rule;

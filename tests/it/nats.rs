@@ -11,12 +11,13 @@ use futures_util::StreamExt as _;
 use invitation_service::background::sequencer;
 use invitation_service::clock::Clock;
 use invitation_service::config::{NatsBegin, NatsConfig};
+use invitation_service::domain::invitation::event::EventFormat;
 use invitation_service::domain::invitation::{EngagementType, Invitation};
 use invitation_service::event_json::event_json;
 use invitation_service::nats;
 use invitation_service::store::Store;
 use sea_orm::{ConnectionTrait as _, Statement};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -50,9 +51,13 @@ struct Tasks(TaskTracker, CancellationToken);
 
 impl Tasks {
     fn start(store: &Store, server: &Nats, begin: NatsBegin) -> Self {
+        Self::start_in(store, server, begin, EventFormat::ProtoJson)
+    }
+
+    fn start_in(store: &Store, server: &Nats, begin: NatsBegin, format: EventFormat) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (stream, subject) = ("INVITATIONS".to_owned(), "invitations".to_owned());
-        let config = NatsConfig { url: server.url().into(), stream, subject, begin };
+        let config = NatsConfig { url: server.url().into(), stream, subject, begin, format };
         tasks.spawn(sequencer::run(store.clone(), stop.clone()));
         let urls = watch::Sender::new(config.url.clone()).subscribe();
         tasks.spawn(nats::run(store.clone(), config, urls, stop.clone()));
@@ -125,6 +130,31 @@ pub(crate) async fn bodies(server: &Nats, count: usize) -> Vec<String> {
         body
     })
     .collect()
+}
+
+/// Publishes the events of a database from the first one on, in a format, and returns the headers and the body of each message.
+pub(crate) async fn published_again(database: &TestDatabase, format: EventFormat, count: usize) -> Value {
+    let Some(server) = Nats::started() else { return Value::Null };
+    database
+        .connect()
+        .await
+        .execute_unprepared("UPDATE follower SET position = 0, lease = NULL WHERE name = 'nats'")
+        .await
+        .unwrap();
+    let (store, _) = store(database).await;
+    let tasks = Tasks::start_in(&store, &server, NatsBegin::First, format);
+    let published = taken(&server, count).await.into_iter().map(|message| {
+        let headers = message.headers.clone().unwrap_or_default();
+        let texts = headers.iter().map(|(name, values)| (name.to_string(), json!(values[0].as_str())));
+        let headers: serde_json::Map<_, _> = texts.collect();
+        assert_eq!(headers.get("ce-id").unwrap_or(&headers["Nats-Msg-Id"]), &headers["Nats-Msg-Id"]);
+        json!({"headers": headers, "body": String::from_utf8(message.payload.to_vec()).unwrap()})
+    });
+    let published = published.collect();
+    settled(database, &store).await;
+    tasks.end().await;
+    store.close().await;
+    published
 }
 
 /// The sequences of each invitation, in the order of the messages.

@@ -43,6 +43,8 @@ const CRATES: [(&str, &[&str]); 7] = [
             "src/api/",
             "src/cli/",
             "src/event_json.rs",
+            "src/openapi.rs",
+            "src/openapi/",
             "src/pb.rs",
             "src/serve.rs",
             "src/serve/",

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::parse::EndpointName;
 use crate::api::convert::timestamp;
 use crate::api::resource::invitation_name;
-use crate::domain::invitation::event::EventTypeFilter;
+use crate::domain::invitation::event::{EventFormat, EventTypeFilter};
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::Word;
 use crate::domain::webhook::signature::Secret;
@@ -27,6 +27,7 @@ pub(in crate::api) fn endpoint(endpoint: &Endpoint, secret: Option<&Secret>, now
             .iter()
             .map(|event_type| event_type.text(EventTypeFilter::name).to_owned())
             .collect(),
+        event_format: event_format(endpoint).into(),
         disabled: Some(endpoint.disabled_at.is_some()),
         disabled_reason: disabled_reason(endpoint).into(),
         disable_time: endpoint.disabled_at.map(timestamp),
@@ -77,6 +78,15 @@ fn duration(duration: Duration) -> prost_types::Duration {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     let nanos = i32::try_from(duration.subsec_millis() * 1_000_000).unwrap_or_default();
     prost_types::Duration { seconds, nanos }
+}
+
+fn event_format(endpoint: &Endpoint) -> pb::EventFormat {
+    match endpoint.format.known() {
+        None => pb::EventFormat::Unspecified,
+        Some(EventFormat::ProtoJson) => pb::EventFormat::ProtoJson,
+        Some(EventFormat::CloudEventsStructured) => pb::EventFormat::CloudEventsStructured,
+        Some(EventFormat::CloudEventsBinary) => pb::EventFormat::CloudEventsBinary,
+    }
 }
 
 fn disabled_reason(endpoint: &Endpoint) -> pb::WebhookDisabledReason {

@@ -7,7 +7,7 @@ use crate::api::parse::filter;
 use crate::api::parse::span;
 use crate::api::parse::violations::Violations;
 use crate::api::resource::InvitationName;
-use crate::domain::invitation::event::EventTypeFilter;
+use crate::domain::invitation::event::{EventFormat, EventTypeFilter};
 use crate::domain::value::rule::{FieldRule, Invalid};
 use crate::domain::value::text;
 use crate::domain::value::time::Timestamp;
@@ -20,6 +20,7 @@ use crate::store::{TimeRange, WantedEvents};
 const COLLECTION: &str = "webhookEndpoints";
 const URI: &str = "webhook_endpoint.uri";
 const EVENT_TYPES: &str = "webhook_endpoint.event_types";
+const FORMAT: &str = "webhook_endpoint.event_format";
 const MAX_INVITATIONS: usize = 100;
 
 /// The name of an endpoint, parsed.
@@ -40,18 +41,27 @@ impl EndpointName {
     }
 }
 
-/// Parses the caller-set fields of a new endpoint: its address, its types, and whether it is disabled.
+/// The caller-set fields of a new endpoint.
+pub(in crate::api) struct NewEndpoint {
+    pub(in crate::api) uri: String,
+    pub(in crate::api) event_types: Vec<Word<EventTypeFilter>>,
+    pub(in crate::api) format: EventFormat,
+    pub(in crate::api) disabled: bool,
+}
+
+/// Parses the caller-set fields of a new endpoint.
 pub(in crate::api) fn to_create(
     violations: &mut Violations,
     networks: &Networks,
     given: Option<&pb::WebhookEndpoint>,
-) -> Option<(String, Vec<Word<EventTypeFilter>>, bool)> {
+) -> Option<NewEndpoint> {
     let empty = pb::WebhookEndpoint::default();
     let given = given.unwrap_or(&empty);
     let uri = violations.required(URI, &given.uri, |value| uri::parse(value, networks));
     let event_types = event_types(violations, &given.event_types);
+    let format = event_format(violations, given);
     violations.optional("webhook_endpoint.etag", &given.etag, text::opaque_id);
-    Some((uri?, event_types, given.disabled.unwrap_or_default()))
+    Some(NewEndpoint { uri: uri?, event_types, format, disabled: given.disabled.unwrap_or_default() })
 }
 
 /// Parses the endpoint to be updated, the etag it must have, and its new fields.
@@ -70,6 +80,7 @@ pub(in crate::api) fn to_update(
         [
             ("uri", !given.uri.is_empty()),
             ("event_types", !given.event_types.is_empty()),
+            ("event_format", given.event_format() != pb::EventFormat::Unspecified),
             ("disabled", given.disabled.is_some()),
         ],
     );
@@ -79,6 +90,9 @@ pub(in crate::api) fn to_update(
     }
     if mask.has("event_types") {
         change.event_types = Some(event_types(violations, &given.event_types));
+    }
+    if mask.has("event_format") {
+        change.format = Some(event_format(violations, given));
     }
     if mask.has("disabled") {
         change.disabled = Some(given.disabled.unwrap_or_default());
@@ -137,4 +151,17 @@ pub(in crate::api) fn to_redeliver(
 /// Parses types and families of events.
 fn event_types(violations: &mut Violations, names: &[String]) -> Vec<Word<EventTypeFilter>> {
     filter::event_types(violations, EVENT_TYPES, names).into_iter().map(Into::into).collect()
+}
+
+/// Parses the form in which an endpoint gets events.
+fn event_format(violations: &mut Violations, given: &pb::WebhookEndpoint) -> EventFormat {
+    match pb::EventFormat::try_from(given.event_format) {
+        Ok(pb::EventFormat::Unspecified | pb::EventFormat::ProtoJson) => EventFormat::ProtoJson,
+        Ok(pb::EventFormat::CloudEventsStructured) => EventFormat::CloudEventsStructured,
+        Ok(pb::EventFormat::CloudEventsBinary) => EventFormat::CloudEventsBinary,
+        Err(_) => {
+            violations.add(FORMAT, FieldRule::UnknownValue, "must be a known value");
+            EventFormat::default()
+        }
+    }
 }

@@ -12,6 +12,7 @@ const ENDPOINTS: &Columns = &[
     ("ID", "uid"),
     ("URI", "uri"),
     ("EVENTS", "event_types"),
+    ("FORMAT", "event_format"),
     ("DISABLED", "disabled"),
     ("REASON", "disabled_reason"),
     ("FAILING SINCE", "failing_since_time"),
@@ -75,6 +76,9 @@ struct CreateArgs {
     /// Type of the events, such as invitation.accepted or invitation.*; can be given several times. All, if it is not given.
     #[arg(long = "event", value_name = "TYPE")]
     event_types: Vec<String>,
+    /// Form in which they are posted; proto_json, if it is not given.
+    #[arg(long = "format", value_name = "FORMAT", value_parser = words("EventFormat"))]
+    format: Option<String>,
     /// Create it disabled.
     #[arg(long)]
     disabled: bool,
@@ -90,6 +94,9 @@ struct UpdateArgs {
     /// Type of the events, in place of the present ones; can be given several times.
     #[arg(long = "event", value_name = "TYPE")]
     event_types: Vec<String>,
+    /// Form in which they are posted.
+    #[arg(long = "format", value_name = "FORMAT", value_parser = words("EventFormat"))]
+    format: Option<String>,
     /// Post nothing more, or begin to post again.
     #[arg(long, value_name = "BOOL")]
     disabled: Option<bool>,
@@ -127,9 +134,13 @@ impl Run for WebhooksArgs {
             WebhooksCommand::List(ListArgs { limit }) => {
                 session.list("WebhookService.ListWebhookEndpoints", json!({}), limit, ENDPOINTS).await
             }
-            WebhooksCommand::Create(CreateArgs { uri, event_types, disabled }) => {
-                let endpoint = json!({"uri": uri, "event_types": event_types, "disabled": disabled});
-                let request = json!({"webhook_endpoint": endpoint});
+            WebhooksCommand::Create(CreateArgs { uri, event_types, format, disabled }) => {
+                let mut endpoint = Map::new();
+                put(&mut endpoint, "uri", Some(uri));
+                put(&mut endpoint, "event_types", Some(event_types));
+                put(&mut endpoint, "event_format", format);
+                put(&mut endpoint, "disabled", Some(disabled));
+                let request = json!({"webhook_endpoint": Value::Object(endpoint)});
                 let created = session.client.call("WebhookService.CreateWebhookEndpoint", request).await?;
                 session.output.record(created, true)
             }
@@ -152,13 +163,14 @@ impl Run for WebhooksArgs {
 }
 
 async fn update(args: UpdateArgs, session: &mut Session) -> Result<(), Failure> {
-    let UpdateArgs { name: NameArgs { name }, uri, event_types, disabled } = args;
+    let UpdateArgs { name: NameArgs { name }, uri, event_types, format, disabled } = args;
     let mut endpoint = Map::new();
     put(&mut endpoint, "uri", uri);
     put(&mut endpoint, "event_types", Some(event_types));
+    put(&mut endpoint, "event_format", format);
     put(&mut endpoint, "disabled", disabled);
     if endpoint.is_empty() {
-        return Err(Failure::usage("nothing to change: give --uri, --event or --disabled"));
+        return Err(Failure::usage("nothing to change: give --uri, --event, --format or --disabled"));
     }
     put(&mut endpoint, "name", Some(name));
     session.record("WebhookService.UpdateWebhookEndpoint", json!({"webhook_endpoint": Value::Object(endpoint)})).await

@@ -11,6 +11,7 @@ use url::{Host, Url};
 use crate::config::error::{Checked, Problems};
 use crate::config::parameters::{has_raw_password, not_a_url, refuse_unknown};
 use crate::config::value;
+use crate::domain::invitation::event::EventFormat;
 
 const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 const CHECKPOINT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
@@ -40,6 +41,8 @@ pub struct NatsConfig {
     pub subject: String,
     /// The event that publishing starts with the first time.
     pub begin: NatsBegin,
+    /// The form in which events are published.
+    pub format: EventFormat,
 }
 
 /// The event that publishing starts with the first time.
@@ -62,6 +65,7 @@ pub(in crate::config) struct RawEvents {
     nats_stream: String,
     nats_subject: String,
     nats_begin: String,
+    nats_format: String,
 }
 
 impl RawEvents {
@@ -72,14 +76,16 @@ impl RawEvents {
         let checkpoint_interval =
             value::duration(problems, "events.checkpoint_interval", checkpoint_interval, CHECKPOINT);
         let expiry_interval = value::duration(problems, "events.expiry_interval", expiry_interval, INTERVAL);
-        let Self { nats_url, nats_url_file, nats_stream, nats_subject, nats_begin, .. } = self;
+        let Self { nats_url, nats_url_file, nats_stream, nats_subject, nats_begin, nats_format, .. } = self;
         let url = parse_url(problems, nats_url, nats_url_file);
         let stream = problems.check("events.nats_stream", parse_stream(nats_stream));
         let subject = problems.check("events.nats_subject", parse_subject(nats_subject));
         let begins = [("now", NatsBegin::Now), ("first", NatsBegin::First)];
         let begin = value::choice(problems, "events.nats_begin", &nats_begin, &begins);
-        let ((url, file), stream, subject, begin) = (url?, stream?, subject?, begin?);
-        let nats = url.map(|url| NatsConfig { url, stream, subject, begin });
+        let formats: Vec<_> = EventFormat::ALL.iter().map(|format| (format.code(), *format)).collect();
+        let format = value::choice(problems, "events.nats_format", &nats_format, &formats);
+        let ((url, file), stream, subject, begin, format) = (url?, stream?, subject?, begin?, format?);
+        let nats = url.map(|url| NatsConfig { url, stream, subject, begin, format });
         let (watch_patience, checkpoint_interval, expiry_interval) =
             (watch_patience?, checkpoint_interval?, expiry_interval?);
         let config = EventsConfig { watch_patience, checkpoint_interval, expiry_interval, nats };

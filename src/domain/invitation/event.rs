@@ -1,6 +1,7 @@
 //! Events of invitations, in the past tense. They hold neither a token nor an address.
 
 mod filter;
+mod format;
 pub mod payload;
 mod type_filter;
 
@@ -16,6 +17,7 @@ use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::{self, Word};
 pub use filter::EventFilter;
+pub use format::EventFormat;
 pub use payload::{EventData, Payload};
 pub use type_filter::{EventFamily, EventTypeFilter};
 

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::invitation::event::EventType;
+use crate::domain::invitation::event::{EventFormat, EventType};
 
 const NOW: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
 
@@ -16,6 +16,7 @@ fn endpoint() -> Endpoint {
         id: Uuid::from_u128(1),
         uri: "https://example.com/".to_owned(),
         event_types: vec![EventTypeFilter::from(EventType::Accepted).into()],
+        format: EventFormat::CloudEventsBinary.into(),
         disabled_at: None,
         disabled_reason: None,
         secrets: SealedSecrets { present: "first".to_owned(), previous: None },
@@ -29,8 +30,12 @@ fn endpoint() -> Endpoint {
 
 #[test]
 fn same_again_is_no_change() {
-    let same =
-        EndpointChange { uri: Some(endpoint().uri), event_types: Some(endpoint().event_types), disabled: Some(false) };
+    let same = EndpointChange {
+        uri: Some(endpoint().uri),
+        event_types: Some(endpoint().event_types),
+        format: Some(EventFormat::CloudEventsBinary),
+        disabled: Some(false),
+    };
     assert_eq!(endpoint().changed(&same, later(Duration::from_secs(1))), None);
     assert_eq!(endpoint().changed(&EndpointChange::default(), NOW), None);
     let disabled = Endpoint { disabled_at: Some(NOW), ..endpoint() };

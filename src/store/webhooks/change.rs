@@ -7,7 +7,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::endpoints::find_for_update;
-use super::row::{disabled_reason, event_types_json};
+use super::row::{disabled_reason, event_types_json, format};
 use super::{CHUNK_ROWS, EndpointRefusal, LAST_POSITION};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::value::etag::StaleEtag;
@@ -140,6 +140,7 @@ async fn save_endpoint<C: ConnectionTrait>(
     let row = ActiveModel {
         uri: Set(after.uri.clone()),
         event_types: Set(event_types_json(after)),
+        format: Set(format(after)),
         disabled_at: Set(after.disabled_at.map(Timestamp::micros)),
         disabled_reason: Set(disabled_reason(after)),
         secret: Set(after.secrets.present.clone()),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::invitation::event::EventTypeFilter;
+use crate::domain::invitation::event::{EventFormat, EventTypeFilter};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 use crate::domain::value::word::Word;
@@ -18,6 +18,7 @@ pub(super) fn endpoint_row(account: &AccountId, endpoint: &Endpoint) -> Model {
         id: endpoint.id,
         uri: endpoint.uri.clone(),
         event_types: event_types_json(endpoint),
+        format: format(endpoint),
         disabled_at: endpoint.disabled_at.map(Timestamp::micros),
         disabled_reason: disabled_reason(endpoint),
         secret: endpoint.secrets.present.clone(),
@@ -39,6 +40,11 @@ pub(super) fn disabled_reason(endpoint: &Endpoint) -> Option<String> {
     endpoint.disabled_reason.as_ref().map(|reason| reason.text(DisabledReason::code).to_owned())
 }
 
+/// Returns the code of the form in which an endpoint gets events.
+pub(super) fn format(endpoint: &Endpoint) -> String {
+    endpoint.format.text(EventFormat::code).to_owned()
+}
+
 /// Returns the names of the types that an endpoint subscribes to.
 pub(super) fn event_types_json(endpoint: &Endpoint) -> Value {
     endpoint.event_types.iter().map(|event_type| event_type.text(EventTypeFilter::name)).collect()
@@ -58,6 +64,8 @@ impl TryFrom<Model> for Endpoint {
             Word::parse(code, DisabledReason::from_code).ok_or_else(|| corrupt("disabled_reason", "is not a code"))
         });
         let disabled_reason = reason.transpose()?;
+        let format =
+            Word::parse(&row.format, EventFormat::from_code).ok_or_else(|| corrupt("format", "is not a code"))?;
         let corrupt = || corrupt("event_types", "is not a list of types");
         let names = row.event_types.as_array().ok_or_else(corrupt)?.iter();
         let word = |name: &Value| name.as_str().and_then(EventTypeFilter::parse_stored);
@@ -65,6 +73,7 @@ impl TryFrom<Model> for Endpoint {
         Ok(Self {
             id: row.id,
             event_types: event_types.collect::<Result<_, _>>()?,
+            format,
             uri: row.uri,
             disabled_at: row.disabled_at.map(Timestamp::from_micros),
             disabled_reason,

@@ -1,7 +1,6 @@
 //! Events of every type, as followers with generated classes get them: ListEvents, GetEvent, WatchEvents, webhooks and NATS.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use invitation_service::clock::Clock;
@@ -12,8 +11,6 @@ use invitation_service::domain::reach::Reach;
 use invitation_service::pb;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::tools;
@@ -35,18 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads the events by all ways with the Python script; returns its answer, or what it says of a difference.
 async fn compare(service: &Service, bodies: &Value) -> Result<Value, String> {
-    let mut command = tokio::process::Command::new("python3");
-    command.args([SCRIPT, &service.address.to_string()]).kill_on_drop(true);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(bodies.to_string().as_bytes()).await.unwrap();
-    drop(stdin);
-    let output = timeout(PATIENCE, child.wait_with_output()).await.expect("the script ends").unwrap();
-    match output.status.success() {
-        true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
-        false => Err(String::from_utf8(output.stderr).unwrap()),
-    }
+    tools::script(SCRIPT, &[&service.address.to_string()], bodies).await
 }
 
 /// Causes each type of event that a call causes.
@@ -133,7 +119,7 @@ async fn report(service: &Service, parent: String) {
 }
 
 /// Waits until every event has been posted, one of each type at least, and returns the bodies.
-async fn posted(service: &Service, sink: &Sink, wanted: &BTreeSet<&str>) -> Vec<String> {
+pub(super) async fn posted(service: &Service, sink: &Sink, wanted: &BTreeSet<&str>) -> Vec<String> {
     let raw = service.connect().await;
     let count = || Statement::from_string(raw.get_database_backend(), "SELECT count(*) FROM event");
     let type_of = |body: &String| serde_json::from_str::<Value>(body).unwrap()["type"].as_str().unwrap().to_owned();
@@ -151,37 +137,46 @@ async fn posted(service: &Service, sink: &Sink, wanted: &BTreeSet<&str>) -> Vec<
     }
 }
 
-async fn every_follower_gets_the_same_events_of_every_type(database: TestDatabase) {
-    let Some(nats) = tools::python().then(Nats::started).flatten() else { return };
+/// Starts a service in which every type of event has happened, and that posts them to endpoints. Returns it with their secrets.
+pub(super) async fn with_every_type(
+    database: &TestDatabase,
+    more: &[(&'static str, &str)],
+    endpoints: &[(&Sink, pb::EventFormat)],
+) -> (Service, Vec<String>) {
     let networks = ("INVITATION__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8");
     let often = ("INVITATION__EVENTS__EXPIRY_INTERVAL", "100ms");
-    let service = Service::start_with(configuration(&database, &[networks, often]), Clock::manual(NEW_YEAR)).await;
-    let sink = Sink::start([]).await;
-    let webhook_endpoint = Some(pb::WebhookEndpoint {
-        uri: sink.uri(),
-        event_types: ["invitation.*", "acceptance.*", "delivery.*", "autojoin.*", "suppression.*"]
-            .map(str::to_owned)
-            .to_vec(),
-        ..Default::default()
-    });
-    let endpoint = pb::CreateWebhookEndpointRequest { webhook_endpoint, ..Default::default() };
-    service.webhooks().create_webhook_endpoint(endpoint).await.unwrap();
+    let service = Service::start_with(configuration(database, &[networks, often]), Clock::manual(NEW_YEAR)).await;
+    let mut secrets = Vec::new();
+    for (sink, format) in endpoints {
+        let webhook_endpoint = Some(pb::WebhookEndpoint {
+            uri: sink.uri(),
+            event_types: ["invitation.*", "acceptance.*", "delivery.*", "autojoin.*", "suppression.*"]
+                .map(str::to_owned)
+                .to_vec(),
+            event_format: (*format).into(),
+            ..Default::default()
+        });
+        let endpoint = pb::CreateWebhookEndpointRequest { webhook_endpoint, ..Default::default() };
+        secrets.push(service.webhooks().create_webhook_endpoint(endpoint).await.unwrap().into_inner().secret);
+    }
     calls(&service).await;
     service.stop().await;
-    let mailed = settle(&database).await;
+    let mailed = settle(database).await;
 
-    let url = nats.url();
-    let more = [
-        networks,
-        often,
-        ("INVITATION__WEBHOOKS__ENABLED", "true"),
-        ("INVITATION__EVENTS__NATS_URL", url.as_str()),
-        ("INVITATION__EVENTS__NATS_BEGIN", "first"),
-    ];
+    let mut settings = vec![networks, often, ("INVITATION__WEBHOOKS__ENABLED", "true")];
+    settings.extend_from_slice(more);
     let clock = Clock::manual(NEW_YEAR);
     clock.advance(Duration::from_secs(121));
-    let service = Service::start_with(configuration(&database, &more), clock).await;
+    let service = Service::start_with(configuration(database, &settings), clock).await;
     report(&service, mailed).await;
+    (service, secrets)
+}
+
+async fn every_follower_gets_the_same_events_of_every_type(database: TestDatabase) {
+    let Some(nats) = tools::python().then(Nats::started).flatten() else { return };
+    let (sink, url) = (Sink::start([]).await, nats.url());
+    let more = [("INVITATION__EVENTS__NATS_URL", url.as_str()), ("INVITATION__EVENTS__NATS_BEGIN", "first")];
+    let (service, _) = with_every_type(&database, &more, &[(&sink, pb::EventFormat::Unspecified)]).await;
 
     let wanted: BTreeSet<&str> = EventType::ALL.into_iter().map(EventType::name).collect();
     let webhook = posted(&service, &sink, &wanted).await;

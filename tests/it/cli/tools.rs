@@ -27,6 +27,29 @@ pub(super) fn python() -> bool {
     *FOUND.get_or_init(|| required("Python with a gRPC client", "python3", &["-c", modules]))
 }
 
+/// Whether there is a Python with the library of CloudEvents. With REQUIRE_E2E there has to be.
+pub(super) fn cloud_events() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    let modules = "import cloudevents.core.bindings.http, jsonschema";
+    *FOUND.get_or_init(|| required("Python with the library of CloudEvents", "python3", &["-c", modules]))
+}
+
+/// Runs a script of Python with JSON as its input; returns the JSON that it prints, or its complaint.
+pub(super) async fn script(path: &str, arguments: &[&str], input: &Value) -> Result<Value, String> {
+    let mut command = Command::new("python3");
+    command.arg(path).args(arguments).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.to_string().as_bytes()).await.unwrap();
+    drop(stdin);
+    let output = timeout(PATIENCE, child.wait_with_output()).await.expect("the script ends").unwrap();
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
+        false => Err(String::from_utf8(output.stderr).unwrap()),
+    }
+}
+
 fn required(what: &str, program: &str, probe: &[&str]) -> bool {
     let mut probing = std::process::Command::new(program);
     let probing = probing.args(probe).stdout(Stdio::null()).stderr(Stdio::null());

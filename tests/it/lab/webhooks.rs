@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use invitation_service::domain::invitation::event::EventType;
+use invitation_service::domain::invitation::event::{EventFormat, EventType};
 use invitation_service::domain::value::id::{IdSeed, InvitationId};
 use invitation_service::domain::value::text::AccountId;
 use invitation_service::domain::value::time::Timestamp;
@@ -67,6 +67,7 @@ impl World {
             id: IdSeed::new(now, self.random.bytes()).nth(0),
             uri: "https://example.org/hook".to_owned(),
             event_types: types.iter().map(|chosen| Word::Known((*chosen).into())).collect(),
+            format: EventFormat::default().into(),
             disabled_at: None,
             disabled_reason: None,
             secrets: SealedSecrets { present: "sealed".to_owned(), previous: None },

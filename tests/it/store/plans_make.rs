@@ -2,6 +2,7 @@
 
 use invitation_service::domain::delivery::{NewDelivery, Purpose};
 use invitation_service::domain::invitation::Invitation;
+use invitation_service::domain::invitation::event::EventFormat;
 use invitation_service::domain::value::id::IdSeed;
 use invitation_service::domain::value::time::Timestamp;
 use invitation_service::domain::webhook::{Endpoint, SealedSecrets};
@@ -94,6 +95,7 @@ pub(super) fn endpoint(seed: &IdSeed, now: Timestamp) -> Endpoint {
         id: seed.nth(0),
         uri: "https://example.org/hook".to_owned(),
         event_types: Vec::new(),
+        format: EventFormat::default().into(),
         disabled_at: None,
         disabled_reason: None,
         secrets: SealedSecrets { present: "sealed".to_owned(), previous: None },

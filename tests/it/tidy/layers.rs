@@ -3,13 +3,14 @@
 use super::{module, uses_of_ours};
 
 /// The modules of the crate, and which of the others each may use. What is not here has no place yet.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("entropy", &[]),
     ("input_file", &[]),
     ("private_file", &[]),
     ("pb", &[]),
+    ("openapi", &["pb"]),
     ("shutdown", &[]),
     ("tls", &["domain"]),
     ("config", &["auth", "domain", "input_file", "tls"]),

@@ -7,7 +7,7 @@ use invitation_service::clock::Clock;
 use invitation_service::domain::command::{Action, Command};
 use invitation_service::domain::group::Group;
 use invitation_service::domain::invitation::Invitation;
-use invitation_service::domain::invitation::event::{EventType, EventTypeFilter};
+use invitation_service::domain::invitation::event::{EventFormat, EventType, EventTypeFilter};
 use invitation_service::domain::secret::key_ring::KeyRing;
 use invitation_service::domain::value::etag::StaleEtag;
 use invitation_service::domain::value::id::IdSeed;
@@ -75,6 +75,7 @@ impl Desk {
             id,
             uri: uri.to_owned(),
             event_types: event_types.iter().map(|chosen| Word::from(EventTypeFilter::from(*chosen))).collect(),
+            format: EventFormat::default().into(),
             disabled_at: None,
             disabled_reason: None,
             secrets: SealedSecrets { present: self.seal_of(account, id, &secret), previous: None },

@@ -1,6 +1,7 @@
 //! Events and endpoints that a newer release has written.
 
 use invitation_service::domain::invitation::event::EventType;
+use invitation_service::domain::value::word::Word;
 use invitation_service::store::EndpointQuery;
 
 use super::build::Desk;
@@ -9,7 +10,12 @@ use crate::support::build::commands::*;
 use crate::support::database::TestDatabase;
 use crate::support::on_both;
 
-on_both!(migrated: posts_an_event_of_an_unknown_type_as_text, endpoint_that_cannot_be_read_keeps_no_other_waiting);
+on_both!(
+    migrated:
+    posts_an_event_of_an_unknown_type_as_text,
+    endpoint_that_cannot_be_read_keeps_no_other_waiting,
+    endpoint_of_an_unknown_format_is_tried_again,
+);
 
 async fn posts_an_event_of_an_unknown_type_as_text(database: TestDatabase) {
     let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
@@ -58,4 +64,19 @@ async fn endpoint_that_cannot_be_read_keeps_no_other_waiting(database: TestDatab
     let mut wanted = [first.id, last.id];
     wanted.sort();
     assert_eq!(listed.iter().map(|endpoint| endpoint.id).collect::<Vec<_>>(), wanted);
+}
+
+async fn endpoint_of_an_unknown_format_is_tried_again(database: TestDatabase) {
+    let (desk, sink) = (Desk::new(&database).await, Sink::start([]).await);
+    let (newer, _) = desk.endpoint(&sink.uri(), &[]).await;
+    desk.rows("UPDATE webhook_endpoint SET format = 'avro' WHERE id = $1", [newer.id.into()]).await;
+    created(&desk.store, link()).await;
+    desk.dispatch().await;
+    desk.sender().drain().await.unwrap();
+    assert_eq!(sink.received().len(), 0, "nothing that the endpoint has not asked for");
+    let error = desk.attempts(&newer).await.remove(0).error;
+    assert_eq!(error.as_deref(), Some("the format of the endpoint is that of a newer release"));
+    assert_eq!(desk.states(&newer).await, ["queued"]);
+    desk.set_disabled(&newer, true).await;
+    assert_eq!(desk.get(&newer).await.format, Word::Unknown("avro".to_owned()), "a change of something else keeps it");
 }

@@ -108,6 +108,7 @@ pub(in crate::store) mod webhook_endpoint {
         pub(in crate::store) id: Uuid,
         pub(in crate::store) uri: String,
         pub(in crate::store) event_types: Json,
+        pub(in crate::store) format: String,
         pub(in crate::store) disabled_at: Option<i64>,
         pub(in crate::store) disabled_reason: Option<String>,
         pub(in crate::store) secret: String,

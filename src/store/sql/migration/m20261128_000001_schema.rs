@@ -331,6 +331,7 @@ fn webhook_endpoint(dialect: Dialect) -> TableCreateStatement {
         .col(dialect.uuid("id"))
         .col(text("uri"))
         .col(dialect.json("event_types"))
+        .col(text("format"))
         .col(big_integer_null("disabled_at"))
         .col(text_null("disabled_reason"))
         .col(text("secret"))

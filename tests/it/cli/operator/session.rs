@@ -134,12 +134,13 @@ async fn endpoints_and_keys(database: TestDatabase) {
     assert_eq!((attempts[0][1].as_str(), attempts[0][2].as_str()), ("succeeded", "200"));
     assert_eq!(operator.says(&format!("webhooks redeliver {name} --since 1h")).await, "1 posted again\n");
 
-    let dead = operator.says(&format!("webhooks update {name} --uri http://127.0.0.1:9/x --event delivery.*")).await;
+    let update = format!("webhooks update {name} --uri http://127.0.0.1:9/x --event delivery.*");
+    let dead = operator.says(&format!("{update} --format cloud_events_binary")).await;
     assert_eq!(value(&dead, "event_types"), "delivery.*");
     assert!(operator.fails(&format!("webhooks update {name}"), 2).await.contains("nothing to change"));
     operator.says(&format!("webhooks update {name} --disabled true")).await;
     let listed = operator.says("webhooks list").await;
-    assert_eq!(cells(&listed)[0][3], "yes", "{listed}");
+    assert_eq!((&*cells(&listed)[0][3], &*cells(&listed)[0][4]), ("cloud_events_binary", "yes"), "{listed}");
     let rotated = operator.says(&format!("webhooks rotate-secret {name}")).await;
     assert!(value(&rotated, "secret") != secret && !listed.contains("whsec_"), "{listed}");
     assert_eq!(operator.says(&format!("webhooks delete {name}")).await, "");

@@ -24,12 +24,12 @@ on_both!(
     missing_attempt_is_not_found,
 );
 
-async fn start(database: &TestDatabase) -> Service {
+pub(super) async fn start(database: &TestDatabase) -> Service {
     let more = [("INVITATION__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8")];
     Service::start_with(configuration(database, &more), Clock::manual(NEW_YEAR)).await
 }
 
-async fn test(service: &Service, name: &str) -> Result<WebhookAttempt, Status> {
+pub(super) async fn test(service: &Service, name: &str) -> Result<WebhookAttempt, Status> {
     let request = pb::TestWebhookEndpointRequest { name: name.to_owned() };
     service.webhooks().test_webhook_endpoint(request).await.map(Response::into_inner)
 }

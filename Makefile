@@ -47,6 +47,7 @@ lint: ## Format, clippy, proto, docs, dependencies, chart
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	$(with_tools) buf lint proto
+	$(with_tools) .ci/breaking
 	$(with_tools) .ci/documents
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --no-deps --locked --document-private-items
 	$(with_tools) cargo-deny --locked check bans licenses sources

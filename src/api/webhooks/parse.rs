@@ -80,7 +80,7 @@ pub(in crate::api) fn to_update(
         [
             ("uri", !given.uri.is_empty()),
             ("event_types", !given.event_types.is_empty()),
-            ("event_format", given.event_format() != pb::EventFormat::Unspecified),
+            ("event_format", given.event_format != 0),
             ("disabled", given.disabled.is_some()),
         ],
     );

@@ -65,9 +65,9 @@ pub(super) const GROW: &str = "
             position, creator, created_at, updated_at)
         SELECT CASE WHEN n <= 200 THEN 'acme' ELSE 'other-' || n END, gen_random_uuid(), 'grown-' || n, '', md5(n::text) || md5(n::text), '[]', 'null',
             gen_random_uuid(), 1, -n, 'x', 1, 1 FROM generate_series(1, ROWS) n;
-    INSERT INTO webhook_endpoint (account_id, id, uri, event_types, secret, revision, creator, created_at, updated_at,
+    INSERT INTO webhook_endpoint (account_id, id, uri, event_types, format, secret, revision, creator, created_at, updated_at,
             since_position)
-        SELECT 'aaa', lpad(n::text, 32, '0')::uuid, 'https://example.org', '[]', '', 1, 'x', 1, 1, 0
+        SELECT 'aaa', lpad(n::text, 32, '0')::uuid, 'https://example.org', '[]', 'proto_json', '', 1, 'x', 1, 1, 0
         FROM generate_series(1, 600) n;
     INSERT INTO webhook_message (account_id, id, endpoint_id, invitation_id, sequence, occurred_at, state, due_at, lease,
             attempts)

@@ -27,6 +27,9 @@ async fn endpoint_has_the_format_that_it_was_given(database: TestDatabase) {
     let reset = WebhookEndpoint { etag: String::new(), ..unset };
     let reset = service.webhooks().update_webhook_endpoint(update(reset, &["event_format"])).await.unwrap();
     assert_eq!(reset.into_inner().event_format(), pb::EventFormat::ProtoJson);
+    let changed = WebhookEndpoint { name: made.name, event_format: 99, ..Default::default() };
+    let refused = service.webhooks().update_webhook_endpoint(update(changed, &[])).await.unwrap_err();
+    assert_eq!(violated(&refused), ["webhook_endpoint.event_format"]);
     let unknown = WebhookEndpoint { event_format: 99, ..endpoint(URI) };
     let refused = service.webhooks().create_webhook_endpoint(creation(unknown, "")).await.unwrap_err();
     assert_eq!(violated(&refused), ["webhook_endpoint.event_format"]);

@@ -57,7 +57,7 @@ pub use read::query::{GuestStatus, InvitationQuery, Order, TimeRange};
 pub use read::recipients::{ListedRecipient, RecipientQuery};
 use read::rows::Rows;
 pub use read::{Cursor, Page, Read, SortKey};
-pub use requests::{KnownCall, WriteOnce};
+pub use requests::{AnsweredParts, KnownCall, WriteOnce};
 pub use scopes::{ScopeUpdate, ScopeUpdated, SeatQuery, SeatsWritten};
 pub use sql::database::{ChangedLogins, ConnectFailure, ConnectProblem, Database, OpenError, Place, PostgresOptions};
 use sql::entity::{organization_grant, suppression, webhook_endpoint};

@@ -137,7 +137,7 @@ impl RedemptionService for Redemptions {
         request: Request<pb::DeclineInvitationRequest>,
     ) -> Result<Response<pb::Invitation>, Status> {
         let (call, message, mut violations) = Call::of(request)?;
-        let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
+        let reason = violations.remark("reason", &message.reason);
         let access = verify(&self.0.ring, &mut violations, &message.token).map(Access::Link);
         let decline = access.map(|access| Action::Decline(DeclineInvitation { access, addresses: Vec::new(), reason }));
         let declined = self.0.execute(&call, &message, violations, decline);
@@ -158,7 +158,7 @@ impl RedemptionService for Redemptions {
             Err(_) => Err(Invalid::new(FieldRule::UnknownValue, "must be a known type")),
         };
         let engagement = violations.take("type", engagement);
-        let source = Some(text::noted(&message.source)).filter(|source| !source.is_empty());
+        let source = violations.remark("source", &message.source);
         let link = verify(&self.0.ring, &mut violations, &message.token);
         let record = link
             .zip(engagement)

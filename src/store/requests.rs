@@ -1,6 +1,8 @@
 //! request_ids beside the commands: of writes without a command, looked up and remembered in the transaction of the
 //! write, and of calls over many invitations, which are remembered before their first command.
 
+use std::collections::BTreeSet;
+
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Func, OnConflict, Query};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _,
@@ -11,13 +13,14 @@ use uuid::Uuid;
 use super::Store;
 use super::read::invitations::read_clock;
 use super::read::reached;
-use super::sql::entity::invitation;
 use super::sql::entity::request::{Column, Entity};
+use super::sql::entity::{acceptance, invitation};
 use super::sql::error::StoreError;
 use super::sql::row::{request_from, request_row, row_from};
 use super::sql::rows_param::present;
 use crate::domain::command::Request;
 use crate::domain::group::loaded::Remembered;
+use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::reach::Reach;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::text::AccountId;
@@ -65,6 +68,15 @@ pub enum KnownCall {
     },
     /// Another call had its request_id.
     Another,
+}
+
+/// The invitations that a call has answered so far.
+#[derive(Clone, Debug, Default)]
+pub struct AnsweredParts {
+    /// Those that its parts were about, the newest first, whether or not these have changed something.
+    pub ids: Vec<InvitationId>,
+    /// Those that its acceptances have closed.
+    pub closed: BTreeSet<InvitationId>,
 }
 
 impl Store {
@@ -178,6 +190,26 @@ impl Store {
         let ids = select.into_tuple::<Uuid>().all(&self.database.reading_for(reach)).await?;
         Ok(ids.into_iter().map(InvitationId).collect())
     }
+
+    /// Returns the invitations of an account that a call has answered so far.
+    pub async fn answered_by_call(&self, account: &AccountId, request: &Request) -> Result<AnsweredParts, StoreError> {
+        let parts = || Entity::find().select_only().filter(parts(account, request));
+        let of_parts = |column| parts().column(column).filter(Column::AcceptanceId.is_not_null()).into_query();
+        let made = acceptance::Entity::find()
+            .filter(acceptance::Column::AccountId.eq(account.as_str()))
+            .filter(acceptance::Column::InvitationId.in_subquery(of_parts(Column::InvitationId)))
+            .filter(acceptance::Column::Id.in_subquery(of_parts(Column::AcceptanceId)));
+        let newest = parts().column(Column::InvitationId).order_by_desc(Column::InvitationId);
+        let _turn = self.database.read_turns.short(account).await?;
+        let db = self.database.reading_for(account);
+        let ids: Vec<Uuid> = newest.into_tuple().all(&db).await?;
+        if ids.is_empty() {
+            return Ok(AnsweredParts::default());
+        }
+        let made = made.all(&db).await?.into_iter().map(Acceptance::try_from).collect::<Result<Vec<_>, _>>()?;
+        let closed = made.into_iter().flat_map(|made| made.closed).collect();
+        Ok(AnsweredParts { ids: ids.into_iter().map(InvitationId).collect(), closed })
+    }
 }
 
 /// Returns the condition for the row of a call and those of its parts: the key of a part has a space after the id,
@@ -193,11 +225,14 @@ fn of_call(account: &AccountId, request: &Request) -> Condition {
         .add(Column::RequestId.lt(end))
 }
 
+/// Returns the condition for the parts of a call.
+fn parts(account: &AccountId, request: &Request) -> Condition {
+    of_call(account, request).add(Column::RequestId.ne(request.call_key(account).id))
+}
+
 /// Returns the condition for the parts of a call that changed an invitation.
 fn changed_parts(account: &AccountId, request: &Request) -> Condition {
-    of_call(account, request)
-        .add(Column::RequestId.ne(request.call_key(account).id))
-        .add(Expr::col(Column::Changed).if_null(1_i64).gt(0_i64))
+    parts(account, request).add(Expr::col(Column::Changed).if_null(1_i64).gt(0_i64))
 }
 
 /// Looks up a request.

@@ -86,7 +86,7 @@ pub(super) async fn release_acceptance(
     let name = violations.required("name", &message.name, parse_acceptance);
     let target = target(&mut violations, "etag", (name, &message.etag));
     let mode = violations.take("mode", mode(message.mode));
-    let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
+    let reason = violations.remark("reason", &message.reason);
     let release = target.zip(mode).map(|(target, mode)| ReleaseAcceptance { target, mode, reason });
     let executed = api.execute(call, message, violations, release.map(Action::ReleaseAcceptance)).await?;
     changed(api, &executed)

@@ -9,7 +9,6 @@ use crate::api::execute::{Api, Call};
 use crate::api::parse::filter;
 use crate::api::parse::violations::Violations;
 use crate::domain::command::{Action, DeclineInvitation};
-use crate::domain::value::text;
 use crate::pb;
 use crate::pb::decline_invitations_result::Result as Outcome;
 
@@ -23,7 +22,7 @@ pub(crate) async fn decline_invitations(
     check_count(&mut violations, "names", message.names.len());
     let address = filter::target(&mut violations, "target", message.target.as_ref());
     let addresses = Vec::from_iter(call.own_target(&mut violations, address));
-    let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
+    let reason = violations.remark("reason", &message.reason);
     violations.finish(Some(()))?;
     let mut named = Named::default();
     let decline = |name: &String| {

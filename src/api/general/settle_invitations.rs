@@ -23,11 +23,10 @@ use crate::domain::kind::Kind;
 use crate::domain::reach::person::Person;
 use crate::domain::value::id::InvitationId;
 use crate::domain::value::rule::{FieldRule, Invalid};
-use crate::domain::value::text;
 use crate::pb;
 use crate::pb::settle_invitations_result::Result as Outcome;
 use crate::server::status;
-use crate::store::{BatchError, Cursor, ExecuteError, KnownCall, Page, Read};
+use crate::store::{AnsweredParts, BatchError, Cursor, ExecuteError, KnownCall, Page, Read};
 
 /// The most invitations that one call settles, in one commit.
 const MAX_INVITATIONS: usize = 500;
@@ -69,11 +68,12 @@ pub(crate) async fn settle_invitations(
     let found: BTreeMap<_, _> = found.into_iter().map(|read| (read.found.id, read)).collect();
     // Read after the list: an invitation that a parallel retry settles in between is in at least one of the two.
     let before = match &request {
-        Some(request) => api.read(api.store.changed_by_call(&reach, request, None)).await?,
-        None => Vec::new(),
+        Some(request) => api.read(api.store.answered_by_call(&call.caller.account, request)).await?,
+        None => AnsweredParts::default(),
     };
-    let new = found.keys().rev().filter(|id| !before.contains(id));
-    let mut ids: Vec<InvitationId> = before.iter().chain(new).copied().collect();
+    // One that the first try has closed by accepting another is open again if the caller has taken that back; this call is done with it.
+    let new = found.keys().rev().filter(|id| !before.ids.contains(id) && !before.closed.contains(id));
+    let mut ids: Vec<InvitationId> = before.ids.iter().chain(new).copied().collect();
     let more = ids.len() > MAX_INVITATIONS;
     ids.truncate(MAX_INVITATIONS);
     // Their ids are in the order of their creation.
@@ -115,7 +115,7 @@ fn asked(
     if message.kinds.is_empty() {
         page.kinds = vec![Kind::User, Kind::General];
     }
-    let reason = Some(text::noted(&message.reason)).filter(|reason| !reason.is_empty());
+    let reason = violations.remark("reason", &message.reason);
     let outcome = outcome(&mut violations, message, reason.is_some());
     let (acceptor, accepts) = violations.finish(acceptor.zip(outcome))?;
     let person = Person { subject: acceptor.subject.clone(), email: acceptor.email.clone() };

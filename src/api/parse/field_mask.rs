@@ -48,7 +48,7 @@ impl FieldMask {
             if let Some((field, _)) = all.fields.iter().find(|(field, _)| *field == path) {
                 parsed.updated.push(field);
             } else if let Some((map, key)) = entry(path, all.maps) {
-                parsed.keys.entry(map).or_default().insert(key.to_owned());
+                parsed.keys.entry(map).or_default().insert(key);
             } else {
                 let known = all.fields.iter().map(|(field, _)| *field).collect::<Vec<_>>().join(", ");
                 let description = format!("must be a field that can be updated, one of {known}, or *");
@@ -79,12 +79,22 @@ impl FieldMask {
     }
 }
 
-/// Splits the path of an entry into its map and its key. A key with other characters than those of a name is in backticks.
-fn entry<'a>(path: &'a str, maps: &[&'static str]) -> Option<(&'static str, &'a str)> {
+/// Splits the path of an entry into its map and its key. A key with a dot or a backtick in it is in backticks, and a backtick in such
+/// a key is written twice. No path leads into the value of an entry.
+fn entry(path: &str, maps: &[&'static str]) -> Option<(&'static str, String)> {
     let (map, key) = path.split_once('.')?;
     let map = maps.iter().copied().find(|known| *known == map)?;
-    let quoted = key.strip_prefix('`').and_then(|key| key.strip_suffix('`'));
-    Some((map, quoted.unwrap_or(key))).filter(|(_, key)| !key.is_empty())
+    let key = match key.strip_prefix('`') {
+        Some(quoted) => unquoted(quoted.strip_suffix('`')?)?,
+        None => Some(key).filter(|key| !key.contains(['.', '`']))?.to_owned(),
+    };
+    Some((map, key)).filter(|(_, key)| !key.is_empty())
+}
+
+/// Returns a key without the second of each two backticks; `None` if one stands alone.
+fn unquoted(quoted: &str) -> Option<String> {
+    let pairless = quoted.split("``").any(|part| part.contains('`'));
+    (!pairless).then(|| quoted.replace("``", "`"))
 }
 
 #[cfg(test)]
@@ -106,7 +116,8 @@ mod tests {
             (&[][..], &["labels"][..], &[][..]),
             (&["*"], &["labels", "expire_time"], &[]),
             (&["ttl"], &["expire_time"], &[]),
-            (&["labels.a", "labels.`b c`", "labels.d.e"], &[], &["a", "b c", "d.e"]),
+            (&["labels.a", "labels.b c", "labels.`b c`", "labels.`d.e`"], &[], &["a", "b c", "d.e"]),
+            (&["labels.`a``b`", "labels.```a`"], &[], &["`a", "a`b"]),
             (&["labels", "labels.a"], &["labels"], &[]),
         ] {
             let (mask, is_valid) = parse(paths);
@@ -116,7 +127,21 @@ mod tests {
             assert_eq!(found, keys, "{paths:?}");
             assert_eq!(mask.is_whole(), paths.is_empty() || paths.contains(&"*"));
         }
-        for paths in [["labels."], ["labels.``"], ["expire_time.a"], ["never"], [""]] {
+        for paths in [
+            ["labels."],
+            ["labels.``"],
+            ["labels.`"],
+            ["labels.```"],
+            ["labels.`a"],
+            ["labels.a`"],
+            ["labels.`a`b`"],
+            ["labels.`a`.b"],
+            ["labels.a.b"],
+            ["labels.."],
+            ["expire_time.a"],
+            ["never"],
+            [""],
+        ] {
             assert!(!parse(&paths).1, "{paths:?}");
         }
     }

@@ -6,6 +6,7 @@ use crate::domain::kind::shared::RedirectUri;
 use crate::domain::policy::{AccountPolicy, Policy, RedirectSet};
 use crate::domain::value::email::Email;
 use crate::domain::value::rule::{FieldRule, Invalid};
+use crate::domain::value::text;
 use crate::server::status::invalid_fields;
 use crate::server::violation::Violation;
 
@@ -98,6 +99,11 @@ impl Violations {
             return None;
         }
         self.take(field, parse(value))
+    }
+
+    /// Parses a text that the caller gives beside a command; one without words is `None`.
+    pub(crate) fn remark(&mut self, field: &str, value: &str) -> Option<String> {
+        self.take(field, text::remark(value)).filter(|remark| !remark.is_empty())
     }
 
     /// Parses each of several strings and refuses more than `max` of them.

@@ -66,10 +66,6 @@ impl CommandRules for AcceptInvitation {
         7 + usize::from(self.proof.is_some())
     }
 
-    fn bytes(&self) -> usize {
-        0
-    }
-
     fn use_key(&self, account: &AccountId) -> Option<RequestKey> {
         self.proof.as_ref().map(|proof| proof.use_key(account))
     }

@@ -25,7 +25,6 @@ use crate::domain::invitation::{Engagement, Invitation};
 use crate::domain::kind::Details;
 use crate::domain::value::email::Email;
 use crate::domain::value::id::InvitationId;
-use crate::domain::value::time::Timestamp;
 
 /// The reaction to an ACTIVE invitation that holds the place of the new one: of a general one, the same target and scope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,10 +124,6 @@ impl CreateInvitation {
 impl CommandRules for CreateInvitation {
     fn read_set(&self) -> ReadSet {
         ReadSet { slots: self.slots(), open_search: self.open_search(), ..ReadSet::default() }
-    }
-
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
     }
 
     fn weight(&self, reminders: &Schedules) -> usize {

@@ -34,16 +34,8 @@ impl CommandRules for DeclineInvitation {
         ReadSet::of(self.access.invitation())
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         6
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {

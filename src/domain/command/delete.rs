@@ -7,12 +7,10 @@ use super::{Command, CommandRules, ReadSet, Target};
 use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
-use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::payload::{RevokedPayload, UpdatedPayload};
 use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
-use crate::domain::value::time::Timestamp;
 
 /// Hides a user invitation from its own service; it is revoked if it is ACTIVE or EXPIRED.
 #[derive(Clone, Debug)]
@@ -26,16 +24,8 @@ impl CommandRules for DeleteInvitation {
         ReadSet::of_named(&self.target)
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         6
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {

@@ -5,7 +5,6 @@ use crate::domain::decide::{Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::erasure::{Erased, erase};
 use crate::domain::group::loaded::Loaded;
-use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::Acceptance;
 use crate::domain::invitation::event::payload::{RecipientErasedPayload, RevokedPayload};
 use crate::domain::invitation::event::{EventType, Payload};
@@ -13,7 +12,6 @@ use crate::domain::invitation::refusal::Refusal;
 use crate::domain::seat::Unseated;
 use crate::domain::value::given_email::GivenEmail;
 use crate::domain::value::id::{AcceptanceId, InvitationId};
-use crate::domain::value::time::Timestamp;
 
 /// Erases the data of a person from one invitation.
 #[derive(Clone, Debug)]
@@ -32,17 +30,9 @@ impl CommandRules for EraseRecipient {
         ReadSet { newest_acceptances: true, acceptance: self.acceptance, ..ReadSet::of(self.invitation) }
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         // The events and messages are not known before the load; this is enough for most.
         20
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {

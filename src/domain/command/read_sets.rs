@@ -69,8 +69,12 @@ impl Command {
         }
         let scope = invitation.details.scope(&invitation.account);
         let scope = scope.and_then(|scope| loaded.scope(&ScopeKey::new(&invitation.account, &scope)));
-        let seated = loaded.acceptances_of(invitation).into_iter().map(|acceptance| acceptance.subject);
-        scope.map_or_else(Vec::new, |scope| seated.map(|subject| (scope.id, subject)).collect())
+        let Some(scope) = scope else { return Vec::new() };
+        let moved = match self.read_set().acceptance {
+            Some(named) => Vec::from_iter(loaded.acceptance(invitation.id, named).cloned()),
+            None => loaded.acceptances_of(invitation),
+        };
+        moved.into_iter().map(|acceptance| (scope.id, acceptance.subject)).collect()
     }
 
     /// Returns the invitations that its search has found, that its decision needs, and that are not read yet.

@@ -4,11 +4,9 @@ use super::{Command, CommandRules, ReadSet, Target, UpdateInvitation, UpdatedFie
 use crate::domain::decide::{Context, Decided};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
-use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
 use crate::domain::kind::shared::Inviter;
-use crate::domain::value::time::Timestamp;
 
 /// Gives another inviter to an ACTIVE or EXPIRED invitation of a person.
 #[derive(Clone, Debug)]
@@ -26,16 +24,8 @@ impl CommandRules for ReassignInvitation {
         ReadSet::of_named(&self.target)
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         6
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
@@ -67,6 +57,7 @@ mod tests {
     use crate::domain::command::Action;
     use crate::domain::decide::tests::{after, event_types, is_nothing, run};
     use crate::domain::fixtures::{details, in_state, invited, target};
+    use crate::domain::invitation::Invitation;
     use crate::domain::invitation::event::EventType;
     use crate::domain::kind::Kind;
 

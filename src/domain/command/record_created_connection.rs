@@ -43,16 +43,8 @@ impl CommandRules for RecordCreatedConnection {
         }
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         4
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {

@@ -4,13 +4,12 @@ use super::{Command, CommandRules, ReadSet};
 use crate::domain::decide::{Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
+use crate::domain::invitation::EngagementType;
 use crate::domain::invitation::event::Payload;
 use crate::domain::invitation::event::payload::EngagementPayload;
 use crate::domain::invitation::refusal::Refusal;
-use crate::domain::invitation::{EngagementType, Invitation};
 use crate::domain::secret::token::Claims;
 use crate::domain::value::scrubbed::scrubbed;
-use crate::domain::value::time::Timestamp;
 
 /// Counts an engagement.
 #[derive(Clone, Debug)]
@@ -28,16 +27,8 @@ impl CommandRules for RecordEngagement {
         ReadSet::of(self.link.invitation)
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         4
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {

@@ -11,11 +11,9 @@ use crate::domain::delivery::bounce::is_hard;
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::delivery::{Delivery, DeliveryReport, DeliveryState, NewDelivery};
 use crate::domain::group::loaded::Loaded;
-use crate::domain::invitation::Invitation;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::suppression::{SuppressionReason, SuppressionRule};
 use crate::domain::value::scrubbed::scrubbed;
-use crate::domain::value::time::Timestamp;
 
 /// Records a provider's report about a message.
 #[derive(Clone, Debug)]
@@ -33,16 +31,8 @@ impl CommandRules for ReportDelivery {
         ReadSet { delivery: Some(self.delivery), ..ReadSet::default() }
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         4
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {

@@ -78,10 +78,6 @@ impl CommandRules for ResendInvitation {
         8 + reminders.most()
     }
 
-    fn bytes(&self) -> usize {
-        0
-    }
-
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {
         let invitation = loaded.named(command, &self.target)?;
         // A wrong field is reported before a wrong state.

@@ -9,7 +9,6 @@ use crate::domain::invitation::event::payload::RevokedPayload;
 use crate::domain::invitation::event::{EventType, NewEvent, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::invitation::state::State;
-use crate::domain::value::time::Timestamp;
 
 /// Revokes an invitation.
 #[derive(Clone, Debug)]
@@ -23,16 +22,8 @@ impl CommandRules for RevokeInvitation {
         ReadSet::of_named(&self.target)
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         6
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {

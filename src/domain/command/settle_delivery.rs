@@ -8,11 +8,9 @@ use crate::domain::decide::{Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::delivery::{Delivery, DeliveryEnd, DeliveryState};
 use crate::domain::group::loaded::Loaded;
-use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::EventType;
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::suppression::{ADDRESS_SUPPRESSED, SuppressionReason, SuppressionRule};
-use crate::domain::value::time::Timestamp;
 
 /// Records the end of an attempt to send a message.
 #[derive(Clone, Debug)]
@@ -32,16 +30,8 @@ impl CommandRules for SettleDelivery {
         ReadSet { delivery: Some(self.delivery), without_recipients, ..ReadSet::default() }
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         4
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, context: &Context) -> Result<Decided, Refusal> {

@@ -19,7 +19,6 @@ use crate::domain::invitation::slot_plan::SlotPlan;
 use crate::domain::kind::general::{CallerData, GeneralDetails, RecipientMatch, Usage};
 use crate::domain::kind::shared::SharedDetails;
 use crate::domain::kind::{Details, Scope};
-use crate::domain::value::time::Timestamp;
 
 /// Sets the domains whose addresses join a scope by themselves.
 #[derive(Clone, Debug)]
@@ -39,10 +38,6 @@ pub struct SyncAutojoin {
 impl CommandRules for SyncAutojoin {
     fn read_set(&self) -> ReadSet {
         ReadSet { slots: vec![SlotKey::autojoin(&self.scope)], ..ReadSet::default() }
-    }
-
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
     }
 
     fn weight(&self, _reminders: &Schedules) -> usize {

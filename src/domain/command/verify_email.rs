@@ -6,12 +6,10 @@ use super::{Access, Command, CommandRules, ReadSet};
 use crate::domain::decide::{Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
-use crate::domain::invitation::Invitation;
 use crate::domain::invitation::event::payload::EmailVerifiedPayload;
 use crate::domain::invitation::event::{EventType, NewEvent, Payload};
 use crate::domain::invitation::refusal::Refusal;
 use crate::domain::value::email::Email;
-use crate::domain::value::time::Timestamp;
 
 /// Records that a code has verified an address.
 #[derive(Clone, Debug)]
@@ -27,16 +25,8 @@ impl CommandRules for VerifyEmail {
         ReadSet::of(self.access.invitation())
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         4
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn decide(&self, loaded: &Loaded, command: &Command, _context: &Context) -> Result<Decided, Refusal> {

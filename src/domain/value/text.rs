@@ -39,11 +39,20 @@ pub fn free_text(value: &str) -> Result<String, Invalid> {
 /// Returns a text that is only noted: on one line, and at most 300 characters, of which a longer one keeps the first. A text of
 /// another system, such as the diagnostic of a mail server, is not refused for its form.
 pub fn noted(value: &str) -> String {
+    on_one_line(value).chars().take(NOTED).collect()
+}
+
+fn on_one_line(value: &str) -> String {
     let line: String = value.chars().map(|c| if is_control(c) { ' ' } else { c }).collect();
     let mut words = line.split(' ').filter(|word| !word.is_empty());
     let first = words.next().unwrap_or_default().to_owned();
-    let line = words.fold(first, |line, word| line + " " + word);
-    line.chars().take(NOTED).collect()
+    words.fold(first, |line, word| line + " " + word)
+}
+
+/// Parses a text that a caller gives beside a command, such as a reason: it is put on one line, of at most 300 characters.
+pub fn remark(value: &str) -> Result<String, Invalid> {
+    let line = on_one_line(value);
+    bounded(&line, 0, NOTED, "must have at most 300 characters").map(|()| line)
 }
 
 /// Checks an id that means nothing to this service: 1 to 200 characters.
@@ -161,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn noted_text_is_one_line_of_a_length_and_never_refused() {
+    fn notes_and_remarks_are_one_line_of_a_length() {
         for (value, kept) in [
             ("550 5.1.1 no such\r\n\tmailbox", "550 5.1.1 no such mailbox"),
             ("", ""),
@@ -169,8 +178,12 @@ mod tests {
             ("a\u{2028}b\0c", "a b c"),
         ] {
             assert_eq!(noted(value), kept);
+            assert_eq!(remark(value), Ok(kept.to_owned()));
         }
         assert_eq!(noted(&"ä".repeat(400)), "ä".repeat(300));
+        let (longest, longer) = ("ä".repeat(300), "ä".repeat(301));
+        assert_eq!(remark(&format!(" {longest}\n")), Ok(longest));
+        assert_eq!(remark(&longer).unwrap_err().rule, FieldRule::TooLong);
     }
 
     #[test]

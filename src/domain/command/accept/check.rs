@@ -38,10 +38,6 @@ impl CommandRules for CheckAcceptance {
         self.accept.weight(reminders)
     }
 
-    fn bytes(&self) -> usize {
-        0
-    }
-
     fn use_key(&self, account: &AccountId) -> Option<RequestKey> {
         self.accept.use_key(account)
     }

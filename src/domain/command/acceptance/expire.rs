@@ -28,16 +28,8 @@ impl CommandRules for ExpireGrant {
         ReadSet { acceptance: Some(self.id), ..ReadSet::of(self.invitation) }
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         5
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn may_move_seats(&self) -> bool {

@@ -1,7 +1,8 @@
 //! Takes an acceptance back, as if it had never been made, or ends it for good.
 //!
 //! To undo one never fails: it is what a caller does whose own part of an acceptance has failed. Where another invitation has taken
-//! the place meanwhile, or the seat in a scope that reserves them, the invitation stays closed.
+//! the place meanwhile, or the seat in a scope that reserves them, an invitation for one use stays closed. One for several opens
+//! without the seat: nobody can create a second link like the one that people have in their hands.
 
 use super::{AcceptanceTarget, affected, event, show};
 use crate::domain::command::{Command, CommandRules, ReadSet};
@@ -54,10 +55,6 @@ impl CommandRules for ReleaseAcceptance {
     fn weight(&self, _reminders: &Schedules) -> usize {
         // The invitations that it opens again are not known before the load; this is enough for most.
         10
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn may_move_seats(&self) -> bool {
@@ -167,24 +164,31 @@ fn open_again(
         room.reserve_anyway(invitation);
         return Vec::new();
     }
-    let slots = place_of(loaded, room, invitation);
+    let slots = place_of(loaded, room, invitation).or_else(|| {
+        let is_for_several = invitation.facts.max_uses != Some(1);
+        slots_of(loaded, invitation).filter(|_| is_for_several).inspect(|_| room.reserve_anyway(invitation))
+    });
     if slots.is_none() {
         invitation.facts.accepted_elsewhere_at = Some(loaded.now);
     }
     slots.unwrap_or_default()
 }
 
-/// Returns the slots that an invitation needs to be open again; `None` if another one has them or the seats that it promises, nobody
-/// is left whom it is for, or its service has deleted it.
+/// Returns the slots that an invitation needs to be open again, and takes the seats that it promises; `None` if another one has them.
 fn place_of(loaded: &Loaded, room: &mut Room<'_>, opened: &Invitation) -> Option<Vec<(SlotKey, Slot)>> {
+    slots_of(loaded, opened).filter(|_| room.reserve(opened))
+}
+
+/// Returns the slots that an invitation needs to be open again; `None` if another one has them, nobody is left whom it is for, or its
+/// service has deleted it.
+fn slots_of(loaded: &Loaded, opened: &Invitation) -> Option<Vec<(SlotKey, Slot)>> {
     if is_for_nobody(opened) || opened.deleted_at.is_some() {
         return None;
     }
     // One that has expired, or is archived, takes its place when it is renewed.
-    let slots = if opened.holds_slots_at(loaded.now) {
-        SlotPlan::of(loaded, opened).unrivalled(opened).ok()?
+    if opened.holds_slots_at(loaded.now) {
+        SlotPlan::of(loaded, opened).unrivalled(opened).ok()
     } else {
-        Vec::new()
-    };
-    room.reserve(opened).then_some(slots)
+        Some(Vec::new())
+    }
 }

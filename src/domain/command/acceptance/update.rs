@@ -5,7 +5,6 @@ use crate::domain::command::{Command, CommandRules, ReadSet};
 use crate::domain::decide::{AcceptanceChange, Change, Changes, Context, Decided, Maker};
 use crate::domain::delivery::reminder::Schedules;
 use crate::domain::group::loaded::Loaded;
-use crate::domain::invitation::Invitation;
 use crate::domain::invitation::acceptance::{Acceptance, AcceptanceState};
 use crate::domain::invitation::event::{EventType, Payload};
 use crate::domain::invitation::refusal::Refusal;
@@ -26,16 +25,8 @@ impl CommandRules for UpdateAcceptance {
         self.target.read_set()
     }
 
-    fn second_read_set(&self, _invitation: &Invitation, _now: Timestamp) -> ReadSet {
-        ReadSet::default()
-    }
-
     fn weight(&self, _reminders: &Schedules) -> usize {
         5
-    }
-
-    fn bytes(&self) -> usize {
-        0
     }
 
     fn may_move_seats(&self) -> bool {

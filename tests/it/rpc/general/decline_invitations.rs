@@ -96,7 +96,7 @@ async fn nobody_unknown_declines(database: TestDatabase) {
     let status = refused(service.invitations().decline_invitations(bad).await, Code::InvalidArgument, "INVALID_FIELD");
     let mut fields = violated(&status);
     fields.sort();
-    assert_eq!(fields, ["request_id", "target.value"], "a reason is only noted, and names have results of their own");
+    assert_eq!(fields, ["reason", "request_id", "target.value"], "names have results of their own");
     let many = vec![made.name.clone(); 101];
     for names in [Vec::new(), many] {
         let status = service.invitations().decline_invitations(Request { names, ..Default::default() }).await;

@@ -8,6 +8,7 @@ use invitation_service::pb::settle_invitations_result::Result as Outcome;
 use invitation_service::pb::{InvitationKind, InvitationState, SettleInvitationsRequest as Request, SettleOutcome};
 use tonic::{Code, Status};
 
+use crate::support::build::acceptances::release;
 use crate::support::build::generals::{self, email, internal, into, subject, verified};
 use crate::support::build::{guests, messages, users};
 use crate::support::database::TestDatabase;
@@ -22,6 +23,8 @@ on_both!(
     each_is_refused_for_itself_and_tried_again,
     full_scope_refuses_those_without_a_seat,
     retry_answers_the_same_and_leaves_what_came_later,
+    calls_at_once_repeat_each_its_own_answer,
+    retry_leaves_what_the_first_call_had_closed,
     dry_run_says_the_same_and_changes_nothing,
     no_more_than_five_hundred_are_settled_at_once,
     all_that_is_wrong_is_told_at_once,
@@ -185,6 +188,41 @@ async fn retry_answers_the_same_and_leaves_what_came_later(database: TestDatabas
     service.stop().await;
 }
 
+async fn calls_at_once_repeat_each_its_own_answer(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    for outcome in [SettleOutcome::Accepted, SettleOutcome::Declined] {
+        for round in 0..4 {
+            team(&service, &format!("{outcome:?}-{round}"), &[email(ANN)]).await;
+            let once = |name| Request { request_id: format!("{name}-{outcome:?}-{round}"), ..request(outcome) };
+            let calls = ["a", "b", "c"].map(once);
+            let [a, b, c] = &calls;
+            let settle = |request: &Request| try_settle(&service, request.clone());
+            let (first, second, third) = tokio::join!(settle(a), settle(b), settle(c));
+            for (call, first) in calls.iter().zip([first, second, third]) {
+                assert_eq!(settle(call).await.unwrap(), first.unwrap(), "{}", call.request_id);
+            }
+        }
+    }
+    service.stop().await;
+}
+
+async fn retry_leaves_what_the_first_call_had_closed(database: TestDatabase) {
+    let service = Service::start(&database).await;
+    let both = [email(ANN), internal("ann")];
+    let names = [team(&service, "red", &both[..1]).await, team(&service, "red", &both[1..]).await];
+    let once = Request { request_id: "r".to_owned(), ..request(SettleOutcome::Accepted) };
+    let first = settle(&service, once.clone()).await;
+    let [accepted] = &first[..] else { panic!("the other was for the same scope: {first:?}") };
+    let Some(Outcome::Acceptance(acceptance)) = &accepted.result else { panic!("{accepted:?}") };
+    release(&service, &acceptance.name, pb::ReleaseMode::Undo).await.unwrap();
+    let again = settle(&service, once).await;
+    for name in &names {
+        assert_eq!(state(&service, name).await, InvitationState::Active, "{name} {again:?}");
+    }
+    assert!(again.iter().all(|result| matches!(result.result, Some(Outcome::Error(_)))), "{again:?}");
+    service.stop().await;
+}
+
 async fn dry_run_says_the_same_and_changes_nothing(database: TestDatabase) {
     let service = Service::start(&database).await;
     let names = [team(&service, "red", &[email(ANN)]).await, user(&service).await];
@@ -230,5 +268,10 @@ async fn all_that_is_wrong_is_told_at_once(database: TestDatabase) {
     let wrong = Request { acceptor: Some(unverified), reason: "no".to_owned(), ..request(SettleOutcome::Accepted) };
     let status = refused(try_settle(&service, wrong).await, Code::InvalidArgument, "INVALID_FIELD");
     assert_eq!(violated(&status), ["acceptor.email_verified", "reason"]);
+    let long = Request { reason: "x".repeat(301), ..request(SettleOutcome::Declined) };
+    assert_eq!(
+        violated(&refused(try_settle(&service, long).await, Code::InvalidArgument, "INVALID_FIELD")),
+        ["reason"]
+    );
     service.stop().await;
 }

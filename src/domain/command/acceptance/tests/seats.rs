@@ -161,6 +161,31 @@ fn undo_of_one_use_of_many_never_fails() {
 }
 
 #[test]
+fn undo_opens_a_link_of_many_uses_without_a_seat() {
+    for (max_uses, opens) in [(1, false), (2, true)] {
+        let mut link = invited(1, details(Kind::General), &[]);
+        link.facts.max_uses = Some(max_uses);
+        let mut group = Group::new(together(&[&link]));
+        let mut accept_as = |number: u8| {
+            let subject = format!("u{number}");
+            let by = person(&subject, Some(email(&format!("{subject}@example.org"))), true);
+            let accepted = group.run(&command(number, accept(link.claims(0), by)), &CONTEXT).unwrap();
+            accepted.acceptance.unwrap()
+        };
+        let acceptances: Vec<_> = (1..=max_uses).map(|number| accept_as(u8::try_from(number).unwrap())).collect();
+        let mut loaded = there(&group, &[&link], &acceptances[0]);
+        // She has a seat by another invitation too, and all others are taken.
+        loaded.put_scope(key(&link), counting(2, true, (2, 0)));
+        loaded.set_seat(SCOPE, jane(), Some(seat(&[acceptances[0].id], true)));
+        let decided = run_on(&loaded, &command(9, release(&acceptances[0], Undo))).unwrap();
+        let after = changed(&decided.changes.invitations[0]);
+        assert_eq!((after.state_at(loaded.now) == State::Active, after.facts.use_count), (opens, max_uses - 1));
+        let charge = decided.changes.seats.unwrap().charges.into_values().next().unwrap();
+        assert_eq!((charge.held, charge.most), (i64::from(opens), i64::MAX), "more is promised than there is");
+    }
+}
+
+#[test]
 fn seat_that_was_given_back_is_there_for_another() {
     let [first, second] =
         [(1, JANE), (2, "bob@example.org")].map(|(number, to)| invited(number, details(Kind::General), &[to]));

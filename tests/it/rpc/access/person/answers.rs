@@ -8,6 +8,7 @@ on_both!(
     person_answers_what_is_addressed_to_them_by_name,
     links_are_answered_by_the_rules_for_everybody,
     request_id_of_one_person_means_nothing_to_another,
+    retry_of_a_person_who_settles_answers_the_same,
 );
 
 fn failure(result: &pb::AcceptInvitationsResult) -> Option<Vec<u8>> {
@@ -173,5 +174,19 @@ async fn request_id_of_one_person_means_nothing_to_another(database: TestDatabas
     let other = pb::AcceptInvitationsRequest { entries: generals::entries(&[&other]), ..by_name };
     let reused = stage.service.invitations().accept_invitations(jwt::with(&stage.ann(), other)).await;
     refused(reused, Code::FailedPrecondition, "REQUEST_ID_REUSED");
+    stage.service.stop().await;
+}
+
+async fn retry_of_a_person_who_settles_answers_the_same(database: TestDatabase) {
+    let stage = Stage::new(&database).await;
+    let (name, ann) = (stage.general(&[generals::email(ANN)]).await.name, stage.ann());
+    let settle = async || {
+        let outcome = pb::SettleOutcome::Accepted.into();
+        let request = pb::SettleInvitationsRequest { outcome, request_id: "r".to_owned(), ..Default::default() };
+        stage.service.invitations().settle_invitations(jwt::with(&ann, request)).await.unwrap().into_inner().results
+    };
+    let first = settle().await;
+    assert_eq!(first.iter().map(|result| &result.name).collect::<Vec<_>>(), [&name]);
+    assert_eq!(settle().await, first);
     stage.service.stop().await;
 }

@@ -46,6 +46,7 @@ lint: ## Format, clippy, proto, docs, dependencies, chart
 	.ci/tools lint
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
+	cargo check --lib --no-default-features --locked
 	$(with_tools) buf lint proto
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --no-deps --locked --document-private-items
 	$(with_tools) cargo-deny --locked check bans licenses sources

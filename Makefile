@@ -46,6 +46,7 @@ lint: ## Format, clippy, proto, docs, dependencies, chart
 	.ci/tools lint
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
+	cargo check --lib --no-default-features --locked
 	$(with_tools) buf lint proto
 	$(with_tools) .ci/breaking
 	$(with_tools) .ci/documents

@@ -27,22 +27,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     let paths = secret.iter().map(|message| format!(".{}", message.full_name()));
     let mut messages = prost_build::Config::new();
     messages.enable_type_names();
+    // Without the feature there are the messages and the clients alone.
+    let serves = std::env::var_os("CARGO_FEATURE_SERVER").is_some();
+    let codec = if serves { "crate::server::codec::ServiceCodec" } else { "tonic_prost::ProstCodec" };
     tonic_prost_build::configure()
         .btree_map(".")
         .skip_debug(paths.collect::<Vec<_>>())
+        .build_server(serves)
         .build_transport(false)
-        .codec_path("crate::server::codec::ServiceCodec")
+        .codec_path(codec)
         .compile_fds_with_config(descriptors, messages)?;
-    compile_health(&out)
+    compile_health(&out, serves)
 }
 
 /// Compiles `grpc.health.v1` by itself, with a codec that ignores unknown fields as any health service does.
-fn compile_health(out: &str) -> Result<(), Box<dyn Error>> {
+fn compile_health(out: &str, serves: bool) -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_source_info(true).include_imports(true);
     let descriptors = compiler.open_files(["proto/grpc/health/v1/health.proto"])?.file_descriptor_set();
     std::fs::write(Path::new(out).join("health.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().btree_map(".").build_transport(false).compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .btree_map(".")
+        .build_server(serves)
+        .build_transport(false)
+        .compile_fds(descriptors)?;
     Ok(())
 }
 

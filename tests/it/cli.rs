@@ -8,6 +8,7 @@ mod commands;
 mod connection_age;
 mod crash;
 mod doctor;
+mod examples;
 #[cfg(target_os = "linux")]
 mod faults;
 mod first_steps;

@@ -6,6 +6,7 @@
 //! - [`serve`]: puts everything together and runs it; [`shutdown`] ends it.
 //! - [`server`]: what every call passes; [`auth`] finds the caller and its permissions; [`api`]: the tonic services over [`pb`].
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
+//! - [`pages`]: the pages behind the links.
 //! - [`mail`], [`webhook`] and [`nats`]: messages to people, and events to programs.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
 //! - [`tls`]: the certificate of the server.
@@ -32,6 +33,7 @@ mod input_file;
 mod limit;
 pub mod mail;
 pub mod nats;
+pub mod pages;
 pub mod pb;
 mod private_file;
 pub mod serve;

@@ -51,7 +51,7 @@ pub enum Sealed {
     EmailProof,
     /// The secret of a webhook endpoint.
     WebhookSecret,
-    /// What a person did on the page of an invitation.
+    /// The answer of a person on the page of an invitation.
     Receipt,
     /// The visit of a person to the page of an invitation.
     Visit,

@@ -16,7 +16,7 @@ use crate::domain::value::id::{AcceptanceId, InvitationId};
 use crate::domain::value::text::AccountId;
 use crate::domain::value::time::Timestamp;
 
-/// What a person did, until a moment.
+/// The answer of a person, which counts until a moment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The invitation.

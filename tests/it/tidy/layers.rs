@@ -3,7 +3,7 @@
 use super::{module, uses_of_ours};
 
 /// The modules of the crate, and which of the others each may use. What is not here has no place yet.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("entropy", &[]),
@@ -23,6 +23,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json", "background"]),
     ("background", &["auth", "clock", "domain", "input_file", "store", "entropy", "telemetry"]),
     ("server", &["auth", "clock", "config", "domain", "entropy", "pb", "shutdown", "store", "telemetry", "tls"]),
+    ("pages", &["auth", "clock", "config", "domain", "entropy", "input_file", "mail", "pb", "server", "telemetry"]),
     ("api", &["auth", "background", "server", "store", "domain", "pb", "config", "clock", "entropy", "webhook"]),
 ];
 

@@ -20,6 +20,7 @@ DOMAIN = r"([*][.])?[^\s,@*]+"
 DOMAINS = {"type": "string", "pattern": rf"^$|^{DOMAIN}(, *{DOMAIN})*$", "description": "Domains, comma-separated; *.example.org is every domain below it."}
 REDIRECT = r"(https://([*][.])?[^\s,@*?#/]+(/[^\s,?#]*)?|[A-Za-z][A-Za-z0-9+.-]*:(//)?)"
 REDIRECTS = {"type": "string", "pattern": rf"^$|^{REDIRECT}(, *{REDIRECT})*$", "description": "Addresses such as https://app.example.org, or schemes of apps such as myapp:, comma-separated."}
+NETWORKS = {"type": "string", "pattern": "^$|^[0-9a-fA-F.:]+/[0-9]+(, *[0-9a-fA-F.:]+/[0-9]+)*$"}
 LINK = {"type": "string", "pattern": r"^https?://[^/?#]+[^{}]*\{token\}[^{}]*$", "description": "A URL template; {token} is where the token goes."}
 FORMS = {
     "events.nats_begin": {"enum": ["now", "first"]},
@@ -45,6 +46,14 @@ FORMS = {
     "mail.locale": {"type": "string", "minLength": 1},
     "mail.starttls": {"enum": ["required", "none"]},
     "mail.unsubscribe": {"type": "string", "pattern": "^(|mailto:.+|https:.+)$"},
+    "pages.accept": {"type": "string", "pattern": r"^$|^(connection|user|guest|general)(, *(connection|user|guest|general))*$"},
+    # Secrets are in no values.
+    "pages.api_key": {"const": "", "description": "Mount a file with extraVolumes, and name it by api_key_file."},
+    "pages.locale": {"type": "string", "minLength": 1},
+    "pages.origin": {"type": "string", "pattern": r"^https://[^/?#@]+$", "description": "The origin of the links, such as https://join.example.org."},
+    "pages.redirect": {"oneOf": [LINK, {"const": ""}]},
+    "pages.requests_per_client": RATE,
+    "pages.trusted_proxies": NETWORKS,
     "policy.autojoin_public_domains": DOMAINS,
     "policy.invite_domains_allow": DOMAINS,
     "policy.invite_domains_deny": DOMAINS,
@@ -53,7 +62,7 @@ FORMS = {
     "store.migrate_on_start": {"enum": ["auto", True, False]},
     "store.pooler": {"enum": ["none", "transaction"]},
     "store.reader_role": {"type": "string", "pattern": "^[a-z_][a-z0-9_]{0,56}$"},
-    "webhooks.allowed_networks": {"type": "string", "pattern": "^$|^[0-9a-fA-F.:]+/[0-9]+(, *[0-9a-fA-F.:]+/[0-9]+)*$"},
+    "webhooks.allowed_networks": NETWORKS,
 }
 UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 

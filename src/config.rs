@@ -37,6 +37,7 @@ pub use section::limits::{LimitsConfig, Rate};
 pub use section::links::{LinksConfig, TOKEN_PLACEHOLDER};
 pub use section::log::{LogConfig, LogFormat, LoggedCalls};
 pub use section::mail::{Encryption, MailConfig, MailTransport, Mailbox, ReplyTo, SmtpConfig, SmtpServer, Unsubscribe};
+pub use section::pages::PagesConfig;
 pub use section::reminders::{ReminderTimes, RemindersConfig};
 pub use section::retention::RetentionConfig;
 use section::store::ValidStore;
@@ -76,6 +77,8 @@ pub struct Config {
     pub policy: Policy,
     /// The link of an invitation, by kind.
     pub links: LinksConfig,
+    /// The pages behind the links.
+    pub pages: PagesConfig,
     /// The defaults of general invitations.
     pub general: GeneralConfig,
     /// The transport and the content of mail.
@@ -108,6 +111,7 @@ pub(crate) struct SecretFiles {
     pub(crate) read_url: Option<PathBuf>,
     pub(crate) token_keys: Option<PathBuf>,
     pub(crate) api_keys: Option<PathBuf>,
+    pub(crate) pages_api_key: Option<PathBuf>,
     pub(crate) mail_url: Option<PathBuf>,
     pub(crate) nats_url: Option<PathBuf>,
 }
@@ -170,6 +174,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         limits,
         policy,
         links,
+        pages,
         general,
         mail,
         delivery,
@@ -191,6 +196,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     let limits = limits.validate(problems);
     let policy = policy.validate(problems);
     let links = links.validate(problems);
+    let pages = pages.validate(problems);
     let general = general.validate(problems);
     let mail = mail.validate(problems);
     let delivery = delivery.validate(problems);
@@ -209,6 +215,9 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
     }
     if let (Ok(grpc), Ok(admin)) = (&grpc, &admin) {
         check_sockets(grpc, admin, problems);
+        if let (Ok((pages, _)), Ok((auth, _))) = (&pages, &auth) {
+            pages.check_beside((grpc, admin, auth), problems);
+        }
     }
     if let (Ok(grpc), Ok(store)) = (&grpc, &store) {
         check_time_budget(grpc, &store.config, problems);
@@ -231,9 +240,19 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         password_file: store_password,
     } = store?;
     let ((token, token_keys), (auth, api_keys), (mail, mail_url)) = (token?, auth?, mail?);
+    let (pages, pages_api_key) = pages?;
     let (events, nats_url) = events?;
-    let files =
-        SecretFiles { store_url, store_password, listen_url, read_url, token_keys, api_keys, mail_url, nats_url };
+    let files = SecretFiles {
+        store_url,
+        store_password,
+        listen_url,
+        read_url,
+        token_keys,
+        api_keys,
+        pages_api_key,
+        mail_url,
+        nats_url,
+    };
     Ok(Config {
         grpc: grpc?,
         admin: admin?,
@@ -246,6 +265,7 @@ fn parse(raw: layers::RawConfig, problems: &mut Problems) -> Checked<Config> {
         limits: limits?,
         policy: policy?,
         links: links?,
+        pages,
         general: general?,
         mail,
         delivery: delivery?,

@@ -6,6 +6,7 @@
 //! - [`serve`]: puts everything together and runs it; [`shutdown`] ends it.
 //! - [`server`]: what every call passes; [`auth`] finds the caller and its permissions; [`api`]: the tonic services over [`pb`].
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
+//! - [`pages`]: the pages behind the links.
 //! - [`mail`], [`webhook`] and [`nats`]: messages to people, and events to programs.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
 //! - [`tls`]: the certificate of the server.
@@ -50,6 +51,8 @@ pub mod mail;
 pub mod nats;
 #[cfg(feature = "server")]
 pub mod openapi;
+#[cfg(feature = "server")]
+pub mod pages;
 pub mod pb;
 #[cfg(feature = "server")]
 mod private_file;

@@ -47,6 +47,7 @@ use crate::mail::compose::Composer;
 use crate::mail::mailer::TemplateMailer;
 use crate::mail::transport::{SharedTransport, Transport};
 use crate::mail::worker::{MailWorker, MailWorkerOptions};
+use crate::pages::{Pages, listener as pages_listener};
 use crate::pb::health::health_server::HealthServer;
 use crate::server::boundary::{Boundary, CallRules, Rpcs};
 use crate::server::health::ReadinessCheck;
@@ -118,6 +119,7 @@ pub async fn run(
     let (readiness_sender, health_service) = HealthService::new(services());
     let accounts = follow_accounts(&config, &background);
     let rules = CallRules::new(&config, &clock);
+    let of_pages = (ring.clone(), clock.clone(), accounts.clone());
     let routes = build_services(&config, &store, ring, clock, watches, accounts)?;
     let routes = routes.add_service(HealthServer::new(health_service.clone()));
     listening(&listeners);
@@ -147,6 +149,14 @@ pub async fn run(
     let needs_credential = authenticator.needs_credential();
     let open_services = OpenServices::new(Switches { health, reflection, needs_credential });
     let boundary = Boundary::new(routes, authenticator, rpcs, rules, in_flight.clone(), open_services, open);
+    // Like probes, pages are cut off with the end of everything else.
+    let end_of_pages = CancellationToken::new();
+    let _end_of_pages = end_of_pages.clone().drop_guard();
+    if let Some(pages) = listeners.pages {
+        let end = pages_listener::End { drain: drain.clone(), delay: config.grpc.drain_delay, cut: end_of_pages };
+        let answering = Pages::new(&config, of_pages, boundary.clone(), in_flight.clone())?;
+        tokio::spawn(pages_listener::serve(pages, Arc::new(answering), end));
+    }
     let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));
     let (deadline, drained) = listener::serve(listeners.grpc, boundary, in_flight, tls, &config.grpc, &shutdown).await;
 

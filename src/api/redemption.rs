@@ -4,6 +4,7 @@ pub(super) mod parse;
 pub(super) mod preview;
 pub(super) mod send_verification_code;
 pub(super) mod verify_email;
+mod verify_receipt;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use parse::to_accept;
 use preview::{preview, redirect_uri};
 use send_verification_code::send_verification_code;
 use verify_email::{Try, verify_email};
+use verify_receipt::verify_receipt;
 
 /// Serves `RedemptionService`.
 #[derive(Debug)]
@@ -166,5 +168,15 @@ impl RedemptionService for Redemptions {
         let recorded = self.0.execute(&call, &message, violations, record);
         self.0.rates.look_up(&call.caller, recorded).await?;
         Ok(Response::new(pb::RecordEngagementResponse {}))
+    }
+
+    async fn verify_receipt(
+        &self,
+        request: Request<pb::VerifyReceiptRequest>,
+    ) -> Result<Response<pb::VerifyReceiptResponse>, Status> {
+        let (call, message, mut violations) = Call::of(request)?;
+        let receipt = violations.required("receipt", &message.receipt, text::sealed);
+        let receipt = violations.finish(receipt)?;
+        verify_receipt(&self.0, &call.caller.account, &receipt).map(Response::new)
     }
 }

@@ -284,6 +284,7 @@ requests! {
         RecordEngagement(RecordEngagementRequest) InvitationsRedeem, Link [write(without token)];
         SendVerificationCode(SendVerificationCodeRequest) InvitationsRedeem, LinkOrName;
         VerifyEmail(VerifyEmailRequest) InvitationsRedeem, LinkOrName;
+        VerifyReceipt(VerifyReceiptRequest) InvitationsRedeem, Link;
     }
     AccessService {
         GetCaller(GetCallerRequest) AnyCredential, Caller;

@@ -72,6 +72,7 @@ impl From<ServeError> for Failure {
             | ServeError::KeyFile(..)
             | ServeError::GeneralTtl(_)
             | ServeError::Templates(_)
+            | ServeError::Pages(_)
             | ServeError::Transport(_)
             | ServeError::Tls(_) => Self::new(Exit::Configuration, text),
             ServeError::Tombstone(_) | ServeError::Reflection(_) => Self::new(Exit::Failed, text),

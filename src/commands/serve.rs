@@ -37,6 +37,9 @@ pub(super) async fn run(args: ServeArgs, console: &mut Console) -> Outcome {
         if let Some(admin) = &listeners.admin {
             log_event!(info, LISTENING_FOR_PROBES, address = address(admin), "listening for probes");
         }
+        if let Some(pages) = &listeners.pages {
+            log_event!(info, LISTENING_FOR_PAGES, address = address(pages), "listening for requests for pages");
+        }
         let address = address(&listeners.grpc);
         log_event!(info, LISTENING, address, version = env!("CARGO_PKG_VERSION"), "listening");
         if let Some(hint) = hint {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Problems};
 use super::section::{
-    admin, auth, delivery, events, general, grpc, limits, links, log, mail, policy, reminders, retention, store, token,
-    webhooks,
+    admin, auth, delivery, events, general, grpc, limits, links, log, mail, pages, policy, reminders, retention, store,
+    token, webhooks,
 };
 use super::value;
 
@@ -35,6 +35,7 @@ pub(super) struct RawConfig {
     pub(super) policy: policy::RawPolicy,
     pub(super) links: links::RawLinks,
     pub(super) general: general::RawGeneral,
+    pub(super) pages: pages::RawPages,
     pub(super) mail: mail::RawMail,
     pub(super) delivery: delivery::RawDelivery,
     pub(super) reminders: reminders::RawReminders,

@@ -4,6 +4,7 @@
 
 mod auth;
 mod mail;
+mod pages;
 mod policy;
 
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub(super) fn render(config: &Config) -> String {
         limits,
         policy,
         links,
+        pages,
         general,
         mail,
         delivery,
@@ -52,8 +54,17 @@ pub(super) fn render(config: &Config) -> String {
         files,
         origins: _,
     } = config;
-    let SecretFiles { store_url, store_password, listen_url, read_url, token_keys, api_keys, mail_url, nats_url } =
-        files;
+    let SecretFiles {
+        store_url,
+        store_password,
+        listen_url,
+        read_url,
+        token_keys,
+        api_keys,
+        pages_api_key,
+        mail_url,
+        nats_url,
+    } = files;
     let path = |file: &Option<std::path::PathBuf>| file.as_ref().map(|path| path.display().to_string());
     let sections = [
         render_grpc(grpc),
@@ -68,6 +79,7 @@ pub(super) fn render(config: &Config) -> String {
         render_limits(limits),
         policy::render(policy),
         render_links(links),
+        pages::render(pages, path(pages_api_key)),
         section("general").text("ttl", format_duration(general.ttl)).0,
         mail::render(mail, path(mail_url)),
         render_delivery(delivery),
@@ -291,10 +303,7 @@ fn render_limits(limits: &LimitsConfig) -> String {
         resends: ResendLimits { per_day, min_interval },
     } = *limits;
     let off = || Value::String(NO_LIMIT.to_owned());
-    let rate = |rate: Option<Rate>| {
-        let text = |Rate { most, per }: Rate| Value::String(format!("{most} per {}", format_duration(per)));
-        rate.map_or_else(off, text)
-    };
+    let rate = |rate: Option<Rate>| rate.map_or_else(off, |rate| Value::String(rate_text(rate)));
     let number = |number: Option<u32>| number.map_or_else(off, |number| Value::Integer(number.into()));
     section("limits")
         .value("invitations_per_key", rate(invitations_per_key))
@@ -338,6 +347,10 @@ fn without_credentials(url: &SecretString) -> String {
 
 /// One section under construction.
 struct Section(String);
+
+fn rate_text(Rate { most, per }: Rate) -> String {
+    format!("{most} per {}", format_duration(per))
+}
 
 fn section(name: &str) -> Section {
     Section(format!("[{name}]\n"))

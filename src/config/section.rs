@@ -10,6 +10,7 @@ pub(super) mod limits;
 pub(super) mod links;
 pub(super) mod log;
 pub(super) mod mail;
+pub(super) mod pages;
 pub(super) mod policy;
 pub(super) mod reminders;
 pub(super) mod retention;

@@ -7,15 +7,18 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 
 use super::*;
-use crate::domain::delivery::repeats::ResendLimits;
 use crate::domain::kind::Kind;
 
 mod accounts;
 mod api_keys;
 mod jwt;
+mod limits;
 mod localhost;
+mod pages;
 mod policy;
 mod reference;
+
+use pages::{PAGES, PAGES_KEY};
 
 type Settings<'a> = &'a [(&'a str, &'a str)];
 
@@ -354,27 +357,6 @@ fn nothing_that_users_see_is_deleted_unless_an_age_is_set() {
 }
 
 #[test]
-fn invitations_are_not_limited_unless_it_is_set() {
-    let limits = load(&[]).unwrap().limits;
-    let per_person = limits.calls_per_person.unwrap();
-    assert_eq!((per_person.most.get(), per_person.per), (50, Duration::from_secs(5)));
-    assert_eq!(limits.api_keys_per_account, Some(1_000));
-    assert_eq!((limits.invitations_per_key, limits.failed_lookups_per_key), (None, None));
-    assert_eq!((limits.open_invitations_per_account, limits.mails_per_recipient_per_day), (None, None));
-    assert_eq!(limits.resends, ResendLimits::DEFAULT);
-    let file =
-        "[limits]\ninvitations_per_key = \"600 per 1m\"\nmails_per_recipient_per_day = 5\nresend_interval = \"0s\"\n";
-    let config = load_file(file, &[]).unwrap();
-    let rate = config.limits.invitations_per_key.unwrap();
-    assert_eq!((rate.most.get(), rate.per), (600, Duration::from_secs(60)));
-    assert_eq!(
-        (config.limits.mails_per_recipient_per_day, config.limits.resends.min_interval),
-        (Some(5), Duration::ZERO)
-    );
-    assert!(config.redacted().contains("invitations_per_key = \"600 per 60s\""), "{}", config.redacted());
-}
-
-#[test]
 fn redacted_configuration_has_every_key_and_no_secret() {
     let mail = ("INVITATION__MAIL__URL", "smtps://iv:hunter2@mail.example.com");
     let local = ("INVITATION__LINKS__ALLOW_LOCALHOST", "true");
@@ -382,7 +364,7 @@ fn redacted_configuration_has_every_key_and_no_secret() {
     let read = ("INVITATION__STORE__READ_URL", "postgres://iv:hunter2@standby/invitations?sslmode=require");
     let admin = ("INVITATION__ADMIN__LISTEN", "127.0.0.1:9090");
     let role = ("INVITATION__STORE__READER_ROLE", "invitation_reader");
-    let config = load(&[POSTGRES, KEYS, NATS, mail, local, encryption, read, admin, role]).unwrap();
+    let config = load(&[POSTGRES, KEYS, NATS, mail, local, encryption, read, admin, role, PAGES, PAGES_KEY]).unwrap();
     let shown = config.redacted();
     assert!(shown.contains("\"smtps://[redacted]@mail.example.com:465\""), "{shown}");
     for secret in ["hunter2", "c2VjcmV0", "iv:"] {

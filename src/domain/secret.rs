@@ -1,7 +1,8 @@
-//! Keys and the secrets derived from them: tokens of links, and codes that verify an e-mail address.
+//! Keys and the secrets derived from them: tokens of links, codes that verify an e-mail address, and receipts.
 
 pub mod key_check;
 pub mod key_ring;
+pub mod receipt;
 pub mod token;
 pub mod verification;
 

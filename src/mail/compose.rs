@@ -14,7 +14,7 @@ use crate::domain::value::time::Timestamp;
 mod check;
 mod context;
 mod html;
-mod name;
+pub(crate) mod name;
 mod templates;
 
 pub use check::ContentError;

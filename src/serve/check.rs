@@ -13,6 +13,7 @@ use crate::config::{AuthConfig, Config, ConfigError, MailTransport, Problem, Sto
 use crate::domain::value::time::Ttl;
 use crate::mail::compose::check_templates;
 use crate::mail::transport::Transport;
+use crate::pages;
 use crate::telemetry::traces;
 use crate::tls::ServerTls;
 
@@ -40,6 +41,12 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     if let Err(error) = check_templates(&config.mail) {
         let text = error.to_string();
         note(if text.starts_with("mail.locale") { "mail.locale" } else { "mail.templates" }, text);
+    }
+    if config.pages.listen.is_some()
+        && let Err(error) = pages::check_templates(config.pages.templates.as_deref(), &config.pages.locale)
+    {
+        let text = error.to_string();
+        note(if text.starts_with("pages.locale") { "pages.locale" } else { "pages.templates" }, text);
     }
     if let MailTransport::Directory(path) = &config.mail.transport
         && let Some(file) = file_above(path)

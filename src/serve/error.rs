@@ -7,6 +7,7 @@ use crate::domain::secret::key_ring::KeyRingError;
 use crate::domain::value::rule::Invalid;
 use crate::mail::compose::TemplatesError;
 use crate::mail::transport::TransportError;
+use crate::pages::PagesError;
 use crate::store::{OpenError, StoreError};
 
 /// The reason for which the service cannot run.
@@ -51,6 +52,9 @@ pub enum ServeError {
     /// The templates of mail cannot be used.
     #[error(transparent)]
     Templates(#[from] TemplatesError),
+    /// The templates of the pages cannot be used.
+    #[error(transparent)]
+    Pages(#[from] PagesError),
     /// Mail cannot be sent the configured way.
     #[error(transparent)]
     Transport(#[from] TransportError),

@@ -13,6 +13,8 @@ pub struct Listeners {
     pub grpc: TcpListener,
     /// The socket for probes, if the configuration has one.
     pub admin: Option<TcpListener>,
+    /// The socket for the pages, if the configuration has one.
+    pub pages: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -26,7 +28,11 @@ impl Listeners {
             Some(address) => Some(bind("admin.listen", address).await?),
             None => None,
         };
-        Ok(Self { grpc, admin })
+        let pages = match config.pages.listen {
+            Some(address) => Some(bind("pages.listen", address).await?),
+            None => None,
+        };
+        Ok(Self { grpc, admin, pages })
     }
 }
 

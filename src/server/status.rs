@@ -24,7 +24,8 @@ use crate::pb::ErrorReason;
 use crate::store::{BatchError, ExecuteError};
 pub(crate) use access::{
     api_key_revoked, no_organization_of_person, not_authenticated, not_oneself, organization_access_denied,
-    organizations_access_denied, permission_denied, permission_not_given, role_not_grantable, unauthenticated,
+    organizations_access_denied, permission_denied, permission_not_given, receipt_expired, receipt_invalid,
+    role_not_grantable, unauthenticated,
 };
 pub(crate) use limit::{expected_count_exceeded, quota_exceeded, rate_limited, too_many_api_keys};
 use limit::{quota_used_up, scope_full};
@@ -89,7 +90,9 @@ const fn code(reason: ErrorReason) -> Code {
         | ErrorReason::EmailNotAllowed
         | ErrorReason::EmailNotVerified
         | ErrorReason::EmailProofUsed
-        | ErrorReason::VerificationCodeInvalid => Code::PermissionDenied,
+        | ErrorReason::VerificationCodeInvalid
+        | ErrorReason::ReceiptInvalid
+        | ErrorReason::ReceiptExpired => Code::PermissionDenied,
         ErrorReason::QuotaExceeded | ErrorReason::RateLimited | ErrorReason::MessageTooLarge => Code::ResourceExhausted,
         ErrorReason::EtagMismatch | ErrorReason::Conflict => Code::Aborted,
         ErrorReason::ResumeTokenExpired => Code::OutOfRange,

@@ -78,6 +78,10 @@ events! {
         "The handler of a call panicked; `process.panicked` says where."
     RESPONSES_DROPPED "call.responses_dropped" [warn] (dropped)
         "Clients did not take their answers in time, so their streams end."
+    PAGE_ANSWERED "page.answered" [info warn] (page http_status duration_ms peer)
+        "A request for a page of an invitation was answered; `peer` is the client, as the trusted proxies tell it. WARN if the page could not be shown."
+    PAGE_FAILED "page.failed" [error] (file error)
+        "A template of the pages failed with what an invitation holds, so an empty page was sent."
     WATCH_ENDED "watch.ended" [info] (code)
         "The service ended a stream of events, by this code."
     WATCH_CLOSED "watch.closed" [debug] ()
@@ -242,6 +246,8 @@ events! {
         "The service listens for calls."
     LISTENING_FOR_PROBES "server.listening_for_probes" [info] (address)
         "The service listens for probes."
+    LISTENING_FOR_PAGES "server.listening_for_pages" [info] (address)
+        "The service listens for requests for pages."
     CLEAR_TEXT "server.clear_text" [warn] ()
         "Calls are served without TLS on an address that others can reach."
     READINESS_CHANGED "server.readiness_changed" [info] (ready)

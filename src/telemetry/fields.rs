@@ -64,6 +64,7 @@ pub const FIELDS: &[Field] = &[
     ("fingerprints", "text", "The fingerprints of all keys or certificates."),
     ("grantable_roles", "text", "The only roles that the API key may grant; absent if there is no such limit."),
     ("host", "text", "The name of the host."),
+    ("http_status", "number", "The status of the answer by HTTP."),
     ("invitation", "text", "The id of the invitation."),
     ("invitations", "number", "A number of invitations."),
     ("issuer", "text", "The name that the configuration gives to the JWT issuer."),
@@ -86,6 +87,11 @@ pub const FIELDS: &[Field] = &[
         "outcome",
         "text",
         "The state of the message after the attempt: `arrived`, `retry` (it is tried again), `given_up` (it has failed for good), `gone` (also, and the endpoint is disabled, because it answered 410) or `needless` (it is cancelled).",
+    ),
+    (
+        "page",
+        "text",
+        "The page: `link`, `page`, `code`, `verify`, `email`, `accept`, `decline`, `robots`, or `unknown` for a path that is none.",
     ),
     (
         "peer",

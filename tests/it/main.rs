@@ -13,6 +13,8 @@ mod mail;
 #[cfg(test)]
 mod nats;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod rpc;
 #[cfg(test)]
 mod store;

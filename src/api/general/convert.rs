@@ -37,7 +37,9 @@ impl KindFields for GeneralDetails {
         message.pass_through = text(&caller_data.pass_through);
     }
 
-    fn add_to_preview(&self, _preview: &mut pb::InvitationPreview) {}
+    fn add_to_preview(&self, preview: &mut pb::InvitationPreview) {
+        preview.unfurl_config = self.caller_data.unfurl_config.as_ref().map(unfurl_config);
+    }
 }
 
 fn recipient_match(rule: RecipientMatch) -> pb::RecipientMatch {

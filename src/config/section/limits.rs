@@ -98,7 +98,7 @@ fn number(problems: &mut Problems, field: &str, text: &str) -> Checked<Option<u3
     if text == OFF { Ok(None) } else { value::number(problems, field, text, 1..=MOST).map(Some) }
 }
 
-fn rate(problems: &mut Problems, field: &str, text: &str) -> Checked<Option<Rate>> {
+pub(in crate::config) fn rate(problems: &mut Problems, field: &str, text: &str) -> Checked<Option<Rate>> {
     if text == OFF {
         return Ok(None);
     }

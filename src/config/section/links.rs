@@ -100,7 +100,7 @@ pub(in crate::config) fn redirects<'a>(entries: impl Iterator<Item = &'a str>) -
     if set.len() > MAX_ENTRIES { Err(format!("must have at most {MAX_ENTRIES} addresses")) } else { Ok(set) }
 }
 
-fn parse_template(template: String) -> Result<String, String> {
+pub(in crate::config) fn parse_template(template: String) -> Result<String, String> {
     // A token's alphabet needs no escaping anywhere in a URL, so this stand-in shows where a real one ends up.
     const SAMPLE: &str = "inv_sample";
 

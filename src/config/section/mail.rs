@@ -200,7 +200,7 @@ fn optional(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| !text.is_empty())
 }
 
-fn parse_locale(text: &str) -> Result<String, String> {
+pub(in crate::config) fn parse_locale(text: &str) -> Result<String, String> {
     let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let fits = text.split('-').all(is_part);
     if fits { Ok(text.to_ascii_lowercase()) } else { Err("must be a language such as \"en\" or \"de-AT\"".to_owned()) }

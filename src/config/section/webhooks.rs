@@ -55,7 +55,7 @@ impl RawWebhooks {
     }
 }
 
-fn parse_networks(text: &str) -> Result<Vec<IpNet>, String> {
+pub(in crate::config) fn parse_networks(text: &str) -> Result<Vec<IpNet>, String> {
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     let parsed = entries.map(|entry| {
         parse_network(entry).ok_or_else(|| {

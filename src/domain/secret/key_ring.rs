@@ -38,6 +38,8 @@ struct Key {
     page: XChaCha20Poly1305,
     proof: XChaCha20Poly1305,
     webhook: XChaCha20Poly1305,
+    receipt: XChaCha20Poly1305,
+    visit: XChaCha20Poly1305,
 }
 
 /// The types of sealed content: each has a subkey of its own, so that none passes for another.
@@ -49,6 +51,10 @@ pub enum Sealed {
     EmailProof,
     /// The secret of a webhook endpoint.
     WebhookSecret,
+    /// The answer of a person on the page of an invitation.
+    Receipt,
+    /// The visit of a person to the page of an invitation.
+    Visit,
 }
 
 /// The reason why a text is not a key ring; it never repeats the text.
@@ -269,6 +275,8 @@ impl Key {
             page: XChaCha20Poly1305::new(&subkey("page token")?.into()),
             proof: XChaCha20Poly1305::new(&subkey("email proof")?.into()),
             webhook: XChaCha20Poly1305::new(&subkey("webhook secret")?.into()),
+            receipt: XChaCha20Poly1305::new(&subkey("receipt")?.into()),
+            visit: XChaCha20Poly1305::new(&subkey("page visit")?.into()),
         })
     }
 
@@ -277,6 +285,8 @@ impl Key {
             Sealed::Cursor => &self.page,
             Sealed::EmailProof => &self.proof,
             Sealed::WebhookSecret => &self.webhook,
+            Sealed::Receipt => &self.receipt,
+            Sealed::Visit => &self.visit,
         }
     }
 }

@@ -35,6 +35,16 @@ pub(crate) fn sender_name(text: &str) -> Option<String> {
     (has_letter && !has_host && !text.contains(looks_like_address)).then(|| plain.replace(WORD_JOINER, ""))
 }
 
+/// Returns a name as a page shows it, where no program makes links of text: like a name in mail, but whole.
+pub(crate) fn visible_name(text: &str) -> String {
+    cap(&visible(text), LONGEST_NAME)
+}
+
+/// Returns a message as a page shows it: like a name, but longer.
+pub(crate) fn visible_message(text: &str) -> String {
+    cap(&visible(text), LONGEST_MESSAGE)
+}
+
 /// Returns the value of a template variable as it may be shown: like a name, but longer.
 pub(crate) fn variable(text: &str) -> String {
     shown(text, LONGEST_VARIABLE)
@@ -46,10 +56,14 @@ pub(crate) fn message(text: &str) -> String {
 }
 
 fn shown(text: &str, longest: usize) -> String {
+    defuse(&cap(&visible(text), longest))
+}
+
+/// Sets a text on one line, without characters that cannot be seen or change how others are seen.
+fn visible(text: &str) -> String {
     let visible: String =
         text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !hides(*c)).collect();
-    let line = visible.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    defuse(&cap(&line, longest))
+    visible.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Cuts a text that is too long, and marks the cut by an ellipsis.

@@ -53,6 +53,18 @@ pub(crate) fn role_not_grantable(role: &str) -> Status {
     status(ErrorReason::RoleNotGrantable, message, [("role", role.to_owned())])
 }
 
+/// PERMISSION_DENIED for a text that is no receipt for the caller's account; it does not reveal whose it is.
+pub(crate) fn receipt_invalid() -> Status {
+    let message = "this is no receipt for the account of the credential: send the query parameter `receipt` as it came";
+    status(ErrorReason::ReceiptInvalid, message, [])
+}
+
+/// PERMISSION_DENIED for a receipt that has expired.
+pub(crate) fn receipt_expired() -> Status {
+    let message = "the receipt has expired: have the person open the link of the invitation again";
+    status(ErrorReason::ReceiptExpired, message, [])
+}
+
 /// FAILED_PRECONDITION for a key that was revoked.
 pub(crate) fn api_key_revoked() -> Status {
     status(ErrorReason::ApiKeyRevoked, "the API key was revoked, which is for ever: create another one", [])

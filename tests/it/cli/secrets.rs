@@ -1,6 +1,7 @@
 //! Nothing that opens a door, and nobody's address, is in what the service writes, with everything logged that can be.
 
 mod jwt;
+mod pages;
 
 use std::fs;
 use std::path::Path;

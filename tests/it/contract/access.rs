@@ -35,7 +35,7 @@ const OURS: &str = "01920000-0000-7000-8000-00000000aaaa";
 const THEIRS: &str = "01920000-0000-7000-8000-00000000bbbb";
 
 /// The RPCs that are about nothing that is there already, so that nothing is own, foreign or missing.
-const ABOUT_NOTHING: [&str; 18] = [
+const ABOUT_NOTHING: [&str; 19] = [
     "AccessService/CreateApiKey",
     "AccessService/CreateOrganizationGrant",
     "AccessService/GetCaller",
@@ -46,6 +46,7 @@ const ABOUT_NOTHING: [&str; 18] = [
     "GuestInvitationService/CreateGuestInvitation",
     "InvitationService/BatchCreateInvitations",
     "InvitationService/CreateInvitation",
+    "RedemptionService/VerifyReceipt",
     "ScopeService/OccupySeats",
     "ScopeService/SyncAutojoin",
     "ScopeService/UpdateScopeSettings",

@@ -106,6 +106,8 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
     let autojoin = pb::Autojoin { invitation: Some(general()), ..Default::default() };
     let recipient = || pb::Recipient { invitation_token: token(), invitation_uri: uri(), ..Default::default() };
     let recipients = pb::ListRecipientsResponse { recipients: vec![recipient()], ..Default::default() };
+    let receipt = pb::VerifyReceiptRequest { receipt: token() };
+    let received = pb::VerifyReceiptResponse { token: token(), email_proof: token(), ..Default::default() };
     let verified = pb::VerifyEmailResponse { email_proof: token(), ..Default::default() };
     let endpoint = || pb::WebhookEndpoint { secret: token(), ..Default::default() };
     let create_endpoint = pb::CreateWebhookEndpointRequest { webhook_endpoint: Some(endpoint()), ..Default::default() };
@@ -143,6 +145,8 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("SendVerificationCodeRequest", format!("{:?}", super::codes::asking(SECRET, "ann@example.org"))),
         ("VerifyEmailRequest", format!("{:?}", super::codes::trying(SECRET, "ann@example.org", "123456"))),
         ("VerifyEmailResponse", format!("{verified:?}")),
+        ("VerifyReceiptRequest", format!("{receipt:?}")),
+        ("VerifyReceiptResponse", format!("{received:?}")),
         ("CreateConnectionInvitationRequest", format!("{create_connection:?}")),
         ("CreateUserInvitationRequest", format!("{create_user:?}")),
         ("CreateGuestInvitationRequest", format!("{create_guest:?}")),
@@ -175,7 +179,8 @@ fn debug_of_no_message_shows_a_token_or_a_link() {
         ("ListRecipientsResponse", format!("{recipients:?}")),
     ]);
     // The list is complete: every message that has such a field, or a message that has one.
-    let secret = ["token", "invitation_token", "invitation_uri", "email_proof", "client_key", "secret", "key_string"];
+    let secret =
+        ["token", "invitation_token", "invitation_uri", "email_proof", "client_key", "secret", "key_string", "receipt"];
     let messages: Vec<_> = raw::files().iter().flat_map(|file| &file.message_type).collect();
     let mut holders: BTreeSet<String> = BTreeSet::new();
     loop {

@@ -196,6 +196,7 @@ fn of_redemptions(method: &str, known: &Known) -> (About, Vec<u8>) {
         // Another has just been sent to the address that is invited; the answer is the same for one that is not.
         "SendVerificationCode" => one(&codes::asking(&known.user_token(), &known.email("somebody"))),
         "VerifyEmail" => one(&codes::trying(&known.user_token(), &known.email("user"), &known.code)),
+        "VerifyReceipt" => new(&pb::VerifyReceiptRequest { receipt: known.receipt.clone() }),
         _ => panic!("{method} has no request here"),
     }
 }

@@ -81,7 +81,7 @@ fn field<'a>(message: &'a DescriptorProto, name: &str) -> Option<&'a FieldDescri
 
 /// Whether a method reads only.
 fn reads(method: &MethodDescriptorProto) -> bool {
-    ["Get", "BatchGet", "List", "Preview", "Watch", "Export", "Lookup", "Check"]
+    ["Get", "BatchGet", "List", "Preview", "Watch", "Export", "Lookup", "Check", "VerifyReceipt"]
         .iter()
         .any(|verb| method.name().starts_with(verb))
 }

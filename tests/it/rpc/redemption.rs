@@ -9,3 +9,4 @@ pub(crate) mod preview_invitation;
 pub(crate) mod send_verification_code;
 pub(crate) mod token;
 pub(crate) mod verify_email;
+pub(crate) mod verify_receipt;

@@ -24,11 +24,12 @@ const CURRENT: [&str; 2] = ["PreviewInvitation", "ExportRecipient"];
 
 /// The RPCs without a request_id that are no reads of rows: they show none, do something, decide what a write would, or answer with
 /// a stream.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "GetCaller",
     "GetQuota",
     "SendVerificationCode",
     "VerifyEmail",
+    "VerifyReceipt",
     "TestWebhookEndpoint",
     "CheckAcceptance",
     "WatchEvents",

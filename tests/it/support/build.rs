@@ -6,4 +6,5 @@ pub(crate) mod generals;
 pub(crate) mod guests;
 pub(crate) mod kinds;
 pub(crate) mod messages;
+pub(crate) mod receipts;
 pub(crate) mod users;

@@ -34,6 +34,8 @@ pub(crate) const KEYS: &str =
 /// A running service.
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
+    /// The address of the pages, if the configuration has them.
+    pub(crate) pages: Option<SocketAddr>,
     pub(crate) clock: Clock,
     pub(crate) channel: Channel,
     pub(crate) shutdown: Shutdown,
@@ -79,6 +81,7 @@ impl Service {
     pub(crate) async fn start_with(config: Config, clock: Clock) -> Self {
         let listeners = Listeners::bind(&config).await.unwrap();
         let address = listeners.grpc.local_addr().unwrap();
+        let pages = listeners.pages.as_ref().map(|listener| listener.local_addr().unwrap());
         let (shutdown, store) = (Shutdown::default(), config.store.url.clone());
         let mut task = tokio::spawn(run(config, listeners, clock.clone(), shutdown.clone(), |_| {}));
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
@@ -87,7 +90,7 @@ impl Service {
             ended = &mut task => panic!("the service ended at its start: {ended:?}"),
         }
         .unwrap();
-        let service = Self { address, clock, channel, shutdown, task, store, kept: OnceCell::new() };
+        let service = Self { address, pages, clock, channel, shutdown, task, store, kept: OnceCell::new() };
         service.until_ready().await;
         service
     }

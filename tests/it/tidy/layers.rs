@@ -24,6 +24,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ("nats", &["domain", "store", "config", "entropy", "telemetry", "event_json", "background"]),
     ("background", &["auth", "clock", "domain", "input_file", "store", "entropy", "telemetry"]),
     ("server", &["auth", "clock", "config", "domain", "entropy", "pb", "shutdown", "store", "telemetry", "tls"]),
+    ("pages", &["auth", "clock", "config", "domain", "entropy", "input_file", "mail", "pb", "server", "telemetry"]),
     ("api", &["auth", "background", "server", "store", "domain", "pb", "config", "clock", "entropy", "webhook"]),
 ];
 

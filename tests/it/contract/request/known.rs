@@ -1,5 +1,6 @@
 //! The resources that the requests are about: one of each, created through the service itself.
 
+use invitation_service::domain::secret::receipt::Answer;
 use invitation_service::pb;
 use sea_orm::{ConnectionTrait, Statement, Value};
 use tonic::Status;
@@ -12,7 +13,7 @@ use super::{
 use crate::contract::codes;
 use crate::rpc::redemption::keys;
 use crate::support::build::guests::HOST;
-use crate::support::build::{guests, messages};
+use crate::support::build::{guests, messages, receipts};
 use crate::support::service::Service;
 
 /// Invitations as requests name them. Addresses, scopes and organizations are made of the first one's id.
@@ -50,6 +51,8 @@ pub(crate) struct Known {
     pub(crate) attempt: String,
     /// The name of the suppression of an address that nobody has invited.
     pub(crate) suppression: String,
+    /// A receipt of a person who declined the invitation.
+    pub(crate) receipt: String,
 }
 
 impl Known {
@@ -74,6 +77,7 @@ impl Known {
             endpoint: name("webhookEndpoints"),
             attempt: format!("{}/attempts/{id}", name("webhookEndpoints")),
             suppression: name("suppressions"),
+            receipt: self.receipt.clone(),
         }
     }
 
@@ -123,6 +127,7 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
         endpoint: String::new(),
         attempt: String::new(),
         suppression: String::new(),
+        receipt: String::new(),
     };
     // Whatever does not rest on one another is made at the same time.
     let ((user, code, sent), guest, (general, general_token), organizations, api_key, endpoint, suppression) = tokio::join!(
@@ -148,7 +153,9 @@ pub(crate) async fn known(service: &Service, key: Option<&str>, company_id: &str
     (known.general, known.general_token, known.organizations) = (general, general_token, organizations);
     (known.api_key, known.suppression) = (api_key, suppression);
     let attempt = attempt(service, key, &endpoint).await;
-    Known { endpoint, attempt, ..known }
+    let caller = service.access().get_caller(keys::with(key, pb::GetCallerRequest {})).await.unwrap().into_inner();
+    let receipt = receipts::of(&known.id, Answer::Declined, "").sealed_for(&caller.account);
+    Known { endpoint, attempt, receipt, ..known }
 }
 
 /// Makes a user invitation and has a code sent to its address. Returns its name, the code, and its mail.

@@ -6,6 +6,7 @@
 //! - [`serve`]: puts everything together and runs it; [`shutdown`] ends it.
 //! - [`server`]: what every call passes; [`auth`] finds the caller and its permissions; [`api`]: the tonic services over [`pb`].
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
+//! - `dev`: the pages of `invitation-service dev`.
 //! - [`mail`], [`webhook`] and [`nats`]: messages to people, and events to programs.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
 //! - [`tls`]: the certificate of the server.
@@ -32,6 +33,8 @@ pub mod clock;
 pub mod commands;
 #[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
+mod dev;
 #[cfg(feature = "server")]
 pub mod domain;
 #[cfg(feature = "server")]

@@ -6,6 +6,7 @@ mod backup;
 mod commands;
 mod connection_age;
 mod crash;
+mod dev;
 mod doctor;
 mod examples;
 #[cfg(target_os = "linux")]

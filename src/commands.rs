@@ -6,6 +6,7 @@ mod api_key;
 mod backup;
 mod client;
 mod console;
+mod dev;
 mod doctor;
 mod erasures;
 mod failure;
@@ -37,7 +38,7 @@ pub fn run(command: Command) -> ExitCode {
 
 /// Runs a command. The service ends by itself when a signal says so, and every other command is ended.
 async fn run_until_signal(command: Command, console: &mut Console) -> Exit {
-    let handles_signals = matches!(command, Command::Serve(_));
+    let handles_signals = matches!(command, Command::Serve(_) | Command::Dev(_));
     let ended = tokio::select! {
         // Boxed, since the compiler gives up on the layout of futures that are nested this deep.
         outcome = Box::pin(execute(command, console)) => Ok(outcome),
@@ -58,6 +59,7 @@ async fn run_until_signal(command: Command, console: &mut Console) -> Exit {
 async fn execute(command: Command, console: &mut Console) -> Outcome {
     match command {
         Command::Serve(args) => Box::pin(serve::run(args, console)).await,
+        Command::Dev(args) => Box::pin(dev::run(&args, console)).await,
         Command::Migrate(args) => migrate::run(args, console).await,
         Command::Doctor(args) => Box::pin(doctor::run(args, console)).await,
         Command::Backup(args) => backup::run(args, console).await,

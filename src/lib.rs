@@ -7,6 +7,7 @@
 //! - [`server`]: what every call passes; [`auth`] finds the caller and its permissions; [`api`]: the tonic services over [`pb`].
 //! - [`domain`]: what an invitation is and what each command does to it. Pure.
 //! - [`pages`]: the pages behind the links.
+//! - `dev`: the pages of `invitation-service dev`.
 //! - [`mail`], [`webhook`] and [`nats`]: messages to people, and events to programs.
 //! - [`store`]: the SeaORM repository with the executor that loads, decides and saves.
 //! - [`tls`]: the certificate of the server.
@@ -33,6 +34,8 @@ pub mod clock;
 pub mod commands;
 #[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
+mod dev;
 #[cfg(feature = "server")]
 pub mod domain;
 #[cfg(feature = "server")]

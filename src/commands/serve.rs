@@ -1,5 +1,7 @@
 //! `serve`: runs the service until a signal ends it.
 
+use std::net::SocketAddr;
+
 use super::console::Console;
 use super::{Exit, Failure, Outcome};
 use crate::cli::ServeArgs;
@@ -13,10 +15,24 @@ use crate::telemetry::traces;
 
 /// Runs the service.
 pub(super) async fn run(args: ServeArgs, console: &mut Console) -> Outcome {
-    // First of all: a signal that comes before would end the process.
-    let shutdown = Shutdown::on_signals()
-        .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be received: {error}")))?;
+    let shutdown = on_signals()?;
     let config = args.load()?;
+    let hint = hint(&config);
+    serve(config, shutdown, console, move |address| hint.map(|hint| hint.replace("ADDRESS", &address.to_string()))).await
+}
+
+/// Receives signals: first of all, since one that comes before would end the process.
+pub(super) fn on_signals() -> Result<Shutdown, Failure> {
+    Shutdown::on_signals().map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be received: {error}")))
+}
+
+/// Runs the service of a configuration. Prints what `hint` says of the address of the service once calls are taken.
+pub(super) async fn serve(
+    config: Config,
+    shutdown: Shutdown,
+    console: &mut Console,
+    hint: impl FnOnce(SocketAddr) -> Option<String>,
+) -> Outcome {
     console.start_log(&config.log)?;
     // One line like any other; the message of a panic may quote a value, so only the place is logged.
     std::panic::set_hook(Box::new(|panic| {
@@ -26,7 +42,6 @@ pub(super) async fn run(args: ServeArgs, console: &mut Console) -> Outcome {
     check(&config)?;
     let _traces = traces::init().map_err(|error| Failure::new(Exit::Configuration, error.to_string()))?;
     let listeners = Listeners::bind(&config).await.map_err(|text| Failure::new(Exit::Configuration, text))?;
-    let hint = hint(&config);
     if config.grpc.tls.is_none() && !config.grpc.is_on_loopback() {
         warn_of_clear_text();
     }
@@ -42,9 +57,9 @@ pub(super) async fn run(args: ServeArgs, console: &mut Console) -> Outcome {
         }
         let address = address(&listeners.grpc);
         log_event!(info, LISTENING, address, version = env!("CARGO_PKG_VERSION"), "listening");
-        if let Some(hint) = hint {
+        if let Some(hint) = listeners.grpc.local_addr().ok().and_then(hint) {
             // The service needs nobody who reads it.
-            drop(console.say(&hint.replace("ADDRESS", &address)));
+            drop(console.say(&hint));
         }
     };
     match serve::run(config, listeners, Clock::system(), shutdown, listening).await? {

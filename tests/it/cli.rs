@@ -7,6 +7,7 @@ mod cloud_events;
 mod commands;
 mod connection_age;
 mod crash;
+mod dev;
 mod doctor;
 mod examples;
 #[cfg(target_os = "linux")]

@@ -3,7 +3,7 @@
 use super::{module, uses_of_ours};
 
 /// The modules of the crate, and which of the others each may use. What is not here has no place yet.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("entropy", &[]),
@@ -17,6 +17,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ("auth", &["domain", "clock", "config", "entropy", "telemetry", "tls"]),
     ("telemetry", &["config"]),
     ("cli", &["auth", "clock", "config", "domain", "entropy", "input_file", "pb", "private_file"]),
+    ("dev", &["domain", "pb"]),
     ("store", &["domain", "clock", "entropy", "private_file", "telemetry"]),
     ("event_json", &["api", "domain", "pb"]),
     ("mail", &["domain", "store", "config", "clock", "entropy", "input_file", "private_file", "telemetry"]),

@@ -320,7 +320,10 @@ impl DevArgs {
         let Self { listen, dev_listen, pages_listen, log_level, log_format } = self;
         for (flag, address) in [("--listen", listen), ("--dev-listen", dev_listen), ("--pages-listen", pages_listen)] {
             if !address.ip().is_loopback() {
-                return Err(ConfigError::one(flag, "must be a loopback address: everybody who reaches it may do everything"));
+                return Err(ConfigError::one(
+                    flag,
+                    "must be a loopback address: everybody who reaches it may do everything",
+                ));
             }
         }
         let links = ["links.connection", "links.user", "links.guest", "links.general"];

@@ -62,7 +62,8 @@ impl DevPages {
     /// Answers a request.
     async fn answer<B>(&self, request: Request<B>) -> http::Response<Body> {
         if !is_local(&request) {
-            return Answer::text(StatusCode::MISDIRECTED_REQUEST, "these pages are for 127.0.0.1 and localhost alone").into_response();
+            return Answer::text(StatusCode::MISDIRECTED_REQUEST, "these pages are for 127.0.0.1 and localhost alone")
+                .into_response();
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "these pages are only read").into_response();

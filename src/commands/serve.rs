@@ -18,7 +18,8 @@ pub(super) async fn run(args: ServeArgs, console: &mut Console) -> Outcome {
     let shutdown = on_signals()?;
     let config = args.load()?;
     let hint = hint(&config);
-    serve(config, shutdown, console, move |address| hint.map(|hint| hint.replace("ADDRESS", &address.to_string()))).await
+    serve(config, shutdown, console, move |address| hint.map(|hint| hint.replace("ADDRESS", &address.to_string())))
+        .await
 }
 
 /// Receives signals: first of all, since one that comes before would end the process.

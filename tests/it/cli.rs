@@ -7,6 +7,7 @@ mod commands;
 mod connection_age;
 mod crash;
 mod doctor;
+mod faces;
 #[cfg(target_os = "linux")]
 mod faults;
 mod first_steps;
@@ -29,7 +30,7 @@ mod server;
 mod shutdown;
 mod startup;
 mod tls;
-mod tools;
+pub(crate) mod tools;
 mod traces;
 mod trouble;
 mod watch;

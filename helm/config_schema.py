@@ -21,6 +21,8 @@ DOMAINS = {"type": "string", "pattern": rf"^$|^{DOMAIN}(, *{DOMAIN})*$", "descri
 REDIRECT = r"(https://([*][.])?[^\s,@*?#/]+(/[^\s,?#]*)?|[A-Za-z][A-Za-z0-9+.-]*:(//)?)"
 REDIRECTS = {"type": "string", "pattern": rf"^$|^{REDIRECT}(, *{REDIRECT})*$", "description": "Addresses such as https://app.example.org, or schemes of apps such as myapp:, comma-separated."}
 NETWORKS = {"type": "string", "pattern": "^$|^[0-9a-fA-F.:]+/[0-9]+(, *[0-9a-fA-F.:]+/[0-9]+)*$"}
+ORIGIN = r"https?://[^\s,@*?#/]+"
+ORIGINS = {"type": "string", "pattern": rf"^$|^[*]$|^{ORIGIN}(, *{ORIGIN})*$", "description": "Origins such as https://app.example.org, comma-separated, or *."}
 LINK = {"type": "string", "pattern": r"^https?://[^/?#]+[^{}]*\{token\}[^{}]*$", "description": "A URL template; {token} is where the token goes."}
 FORMS = {
     "events.nats_begin": {"enum": ["now", "first"]},
@@ -28,6 +30,7 @@ FORMS = {
     "events.nats_stream": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
     "events.nats_subject": {"type": "string", "pattern": "^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$"},
     "events.nats_url": {"type": "string", "pattern": "^(nats|tls)://[^@]+$", "description": "Without credentials: secrets.natsUrl is for those."},
+    "grpc.cors_origins": ORIGINS,
     "grpc.health": {"const": True, "description": "`helm test` asks it through the Service."},
     "limits.calls_per_person": RATE,
     "limits.failed_lookups_per_key": RATE,

@@ -73,15 +73,7 @@ pub(crate) fn routes(api: Arc<Api>, watches: Watches) -> Result<Routes, prost::D
     use pb::user_invitation_service_server::UserInvitationServiceServer as UserServer;
     use pb::webhook_service_server::WebhookServiceServer as WebhookServer;
     use tonic_reflection::pb::{v1, v1alpha};
-    let described = [
-        pb::DESCRIPTORS,
-        pb::health::DESCRIPTORS,
-        v1::FILE_DESCRIPTOR_SET,
-        v1alpha::FILE_DESCRIPTOR_SET,
-        // So that grpcurl can show the details of errors.
-        tonic_types::pb::FILE_DESCRIPTOR_SET,
-    ];
-    let reflection = Reflection::new(&described)?;
+    let reflection = Reflection::new(&pb::DESCRIPTOR_SETS)?;
     // The boundary decides for which calls the answer is compressed.
     macro_rules! limited {
         ($service:expr) => {

@@ -32,6 +32,7 @@ pub(crate) use section::events::check_urls as check_nats_urls;
 pub use section::events::{EventsConfig, NatsBegin, NatsConfig};
 pub use section::general::GeneralConfig;
 pub use section::grpc::GrpcConfig;
+pub use section::grpc::cors::CorsOrigins;
 pub use section::grpc::tls::{ClientAuth, TlsConfig};
 pub use section::limits::{LimitsConfig, Rate};
 pub use section::links::{LinksConfig, TOKEN_PLACEHOLDER};

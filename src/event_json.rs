@@ -8,7 +8,7 @@ pub(crate) mod cloud_event;
 use std::sync::LazyLock;
 
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use prost_reflect::{DynamicMessage, MessageDescriptor};
 
 use crate::api::event_message;
 use crate::domain::invitation::event::{Event, EventFormat};
@@ -18,11 +18,8 @@ use cloud_event::Attributes;
 /// The media type of the mapping.
 const JSON: &str = "application/json";
 
-/// The compiled protos are part of the program, so their absence is a defect that every test of events would show.
-static DESCRIPTOR: LazyLock<Option<MessageDescriptor>> = LazyLock::new(|| {
-    let pool = DescriptorPool::decode(pb::DESCRIPTORS).ok()?;
-    pool.get_message_by_name("invitation.v1.Event")
-});
+static DESCRIPTOR: LazyLock<Option<MessageDescriptor>> =
+    LazyLock::new(|| pb::POOL.get_message_by_name("invitation.v1.Event"));
 
 /// The reason why an event is not converted, which is a defect of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -50,6 +50,7 @@ use crate::mail::worker::{MailWorker, MailWorkerOptions};
 use crate::pages::{Pages, listener as pages_listener};
 use crate::pb::health::health_server::HealthServer;
 use crate::server::boundary::{Boundary, CallRules, Rpcs};
+use crate::server::faces::Faces;
 use crate::server::health::ReadinessCheck;
 use crate::server::health::service::HealthService;
 use crate::server::in_flight::InFlight;
@@ -138,7 +139,7 @@ pub async fn run(
             publishes: config.events.nats.is_some(),
         };
         metrics::observe(exporter, &background, observed);
-        tokio::spawn(listener::admin::serve(admin, health_service, exporter.clone(), end_of_probes));
+        tokio::spawn(listener::admin::serve(admin, health_service.clone(), exporter.clone(), end_of_probes));
     }
     let open = if is_known { CancellationToken::new() } else { background.begin() };
     if is_known {
@@ -157,8 +158,11 @@ pub async fn run(
         let answering = Pages::new(&config, of_pages, boundary.clone(), in_flight.clone())?;
         tokio::spawn(pages_listener::serve(pages, Arc::new(answering), end));
     }
+    let probes = health.then(|| health_service);
+    let is_open = matches!(config.auth, AuthConfig::None);
+    let faces = Faces::new(boundary, config.grpc.cors_origins.clone(), probes, is_open);
     let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));
-    let (deadline, drained) = listener::serve(listeners.grpc, boundary, in_flight, tls, &config.grpc, &shutdown).await;
+    let (deadline, drained) = listener::serve(listeners.grpc, faces, in_flight, tls, &config.grpc, &shutdown).await;
 
     let finish = async {
         // A look at a database that does not answer would be waited for. A migration that is cut off goes on at the next start.

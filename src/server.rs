@@ -1,4 +1,4 @@
-//! The stations of every call before and after its service: the listener, the boundary with its credential, permission and
+//! The stations of every call before and after its service: the listener, the protocols, the boundary with its credential, permission and
 //! deadline, the calls in flight, statuses and health.
 
 pub(crate) mod admission;
@@ -8,6 +8,7 @@ pub(crate) mod call_log;
 pub mod codec;
 pub(crate) mod connection;
 pub(crate) mod deadline;
+pub(crate) mod faces;
 pub mod health;
 pub(crate) mod in_flight;
 pub(crate) mod listener;

@@ -18,8 +18,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::value::time::Timestamp;
 
-/// The protocol of all connections, as clients are told it (RFC 7301).
-const HTTP2: &[u8] = b"h2";
+/// The protocols of connections, as clients are told them (RFC 7301), the preferred one first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// A certificate with its chain and its key.
 #[derive(Clone)]
@@ -121,7 +121,7 @@ fn config_of(identity: &ServerIdentity, clients: Option<&ClientAuthorities>) -> 
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     }
-    config.alpn_protocols = vec![HTTP2.to_vec()];
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     Ok(Arc::new(config))
 }
 
@@ -147,7 +147,7 @@ mod tests {
         assert!(identity.has_same_chain(&ServerIdentity::parse(&certificate, &key).unwrap()));
         let (other, other_key) = pair();
         assert!(!identity.has_same_chain(&ServerIdentity::parse(&other, &other_key).unwrap()));
-        assert_eq!(ServerTls::new(&identity, None).unwrap().config().alpn_protocols, [b"h2"]);
+        assert_eq!(ServerTls::new(&identity, None).unwrap().config().alpn_protocols, PROTOCOLS);
     }
 
     #[test]

@@ -105,6 +105,7 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         max_connection_age_grace,
         reflection,
         health,
+        cors_origins,
         tls,
     } = grpc;
     let age = max_connection_age.map_or_else(|| ANY_AGE.to_owned(), format_duration);
@@ -119,6 +120,7 @@ fn render_grpc(grpc: &GrpcConfig) -> String {
         .text("max_connection_age_grace", format_duration(*max_connection_age_grace))
         .value("reflection", Value::Boolean(*reflection))
         .value("health", Value::Boolean(*health))
+        .text("cors_origins", cors_origins.to_string())
         .0;
     format!("{plain}\n{}", render_tls(tls.as_ref()))
 }

@@ -137,6 +137,11 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
+    /// Returns the body of an answer without trailers.
+    pub(crate) fn body(data: Bytes) -> Body {
+        Body::new(Self { data, trailers: None })
+    }
+
     /// Reads the whole body of an answer.
     pub(crate) async fn read(body: Body) -> Result<Self, Status> {
         let collected = body.collect().await?;

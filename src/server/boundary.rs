@@ -2,19 +2,17 @@
 //! and one line in the log.
 
 mod call_metrics;
+mod panics;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +21,6 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
-use uuid::Uuid;
 
 use super::admission::person_rate::PersonRate;
 use super::admission::{Admission, admit, find_caller};
@@ -32,6 +29,7 @@ use super::call_log::outcome::with_outcome;
 use super::call_log::refused::RefusedCallers;
 use super::call_log::{self, AnsweredCall, CallLog, Sizes};
 use super::deadline::Deadline;
+use super::faces::protocol::Protocol;
 use super::in_flight::InFlight;
 use super::open_services::OpenServices;
 use super::room::{Holder, Room};
@@ -43,9 +41,9 @@ use crate::auth::permission::Required;
 use crate::auth::refused_caller::RefusedCaller;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::entropy::Entropy;
 use crate::telemetry::traces::{self, TraceId};
 use call_metrics::CallMetrics;
+use panics::catch_panic;
 
 const PATH_PREFIX: &str = "/invitation.v1.";
 
@@ -171,20 +169,25 @@ impl Boundary {
     pub(crate) fn answers(&self) -> Answers {
         self.steps.answers.clone()
     }
+
+    /// Answers a call whose headers are those of gRPC already, in its own protocol.
+    pub(crate) async fn answer(&self, request: Request<Body>, protocol: Protocol) -> Response<Body> {
+        self.steps.answer(request, &self.peer, &protocol).await
+    }
 }
 
 impl Steps {
-    async fn answer<B>(&self, mut request: Request<B>, peer: &Peer) -> Response<Body>
+    async fn answer<B>(&self, mut request: Request<B>, peer: &Peer, protocol: &Protocol) -> Response<Body>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let path = request.uri().path().to_owned();
         if let Some(refused) = refuse_headers(request.headers()) {
-            return refused;
+            return protocol.answer(refused).await;
         }
         if OpenServices::has(&path) {
-            return self.pass_on_open(request, peer).await;
+            return self.pass_on_open(request.map(Body::new), peer, protocol).await;
         }
         let started = Instant::now();
         let token = self.in_flight.enter();
@@ -222,7 +225,7 @@ impl Steps {
                 request.extensions_mut().insert(deadline);
                 request.extensions_mut().extend(caller);
                 // Dropping the handler is safe: the executor finishes the commands that it has submitted.
-                let called = catch_panic(self.call(request, &path, streams, &sizes));
+                let called = catch_panic(self.call(request, &path, protocol, &sizes));
                 let call = traced.around(timeout_at(deadline.0, called).instrument(span.clone())).await;
                 call.unwrap_or_else(|_| status::deadline_exceeded().into_http())
             }
@@ -236,6 +239,7 @@ impl Steps {
             let call = AnsweredCall { outcome: &outcome, duration, peer: *address, sizes: &sizes };
             self.rules.log.answered(&span, &call);
         }
+        let answered = protocol.answer(answered).await;
         if streams {
             // The client may never read to the end, so nothing waits for it.
             return answered;
@@ -245,18 +249,21 @@ impl Steps {
     }
 
     /// Answers a call once there is room for it. Its answer keeps the room that it needs until the client has taken it.
-    async fn call<B>(&self, request: Request<B>, path: &str, streams: bool, sizes: &Sizes) -> Response<Body>
+    async fn call<B>(&self, request: Request<B>, path: &str, protocol: &Protocol, sizes: &Sizes) -> Response<Body>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let Some(holder) = request.extensions().get::<Caller>().map(Holder::of) else {
-            return self.pass_on(request).await;
+            return self.pass_on(request.map(Body::new)).await;
         };
         let place = match self.room.call(&holder) {
             Ok(place) => place,
             Err(refused) => return refused.into_http(),
         };
+        if let Some(problem) = protocol.problem() {
+            return problem.into_http();
+        }
         let (mut parts, body) = request.into_parts();
         let answer_size = (self.rpcs.answer_size)(path);
         if answer_size == 0 && !parts.headers.contains_key(ENCODING) {
@@ -269,8 +276,12 @@ impl Steps {
             Err(refused) => return refused.into_http(),
         };
         sizes.request.store(body.len(), Ordering::Relaxed);
-        let answered = self.pass_on(Request::from_parts(parts, Full::new(body))).await;
-        if streams {
+        let body = match protocol.message(body, request_body::most(&holder)) {
+            Ok(body) => body,
+            Err(refused) => return refused.into_http(),
+        };
+        let answered = self.pass_on(Request::from_parts(parts, Body::new(Full::new(body)))).await;
+        if STREAMING_PATHS.contains(&path) {
             return answered;
         }
         let (parts, body) = answered.into_parts();
@@ -280,18 +291,14 @@ impl Steps {
         };
         sizes.response.store(whole.len(), Ordering::Relaxed);
         let bytes = match bytes {
-            Some(bytes) => bytes.shrink(whole.len()),
-            None => self.room.bytes(&holder, whole.len()).await,
+            Some(bytes) => bytes.shrink(protocol.answer_size(whole.len())),
+            None => self.room.bytes(&holder, protocol.answer_size(whole.len())).await,
         };
         Response::from_parts(parts, Keeping::body(Body::new(whole), (place, bytes)))
     }
 
     /// Answers a call of another service than this one's: of health, which needs no credential, or of reflection.
-    async fn pass_on_open<B>(&self, request: Request<B>, peer: &Peer) -> Response<Body>
-    where
-        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    async fn pass_on_open(&self, request: Request<Body>, peer: &Peer, protocol: &Protocol) -> Response<Body> {
         let path = request.uri().path();
         // Health asks for no credential, so none is looked up for it.
         let looks = self.open_services.looks_at_credential(path);
@@ -305,11 +312,11 @@ impl Steps {
                 if let Some(refused) = refused.filter(|_| answer.code() == Code::Unauthenticated) {
                     self.refused.count(&refused, *address);
                 }
-                answer.into_http()
+                protocol.answer(answer.into_http()).await
             }
-            Ok(None) => self.pass_on(request).await,
+            Ok(None) => self.converse(request, protocol).await,
             Ok(Some(stream)) => {
-                let answered = self.pass_on(request).await;
+                let answered = self.converse(request, protocol).await;
                 let until = stream.until;
                 let kept = answered.map(|body| Keeping::body(body, stream));
                 match until {
@@ -320,40 +327,26 @@ impl Steps {
         }
     }
 
-    async fn pass_on<B>(&self, request: Request<B>) -> Response<Body>
-    where
-        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let answered: Result<_, Infallible> = self.routes.clone().oneshot(request.map(Body::new)).await;
+    async fn converse(&self, request: Request<Body>, protocol: &Protocol) -> Response<Body> {
+        let answered = match protocol.open(request).await {
+            Ok(request) => self.pass_on(request).await,
+            Err(refused) => refused.into_http(),
+        };
+        protocol.answer(answered).await
+    }
+
+    async fn pass_on(&self, request: Request<Body>) -> Response<Body> {
+        let answered: Result<_, Infallible> = self.routes.clone().oneshot(request).await;
         match answered {
             Ok(answered) => answered,
         }
     }
 }
 
-/// Refuses a call that is none of gRPC, or has more metadata than any call needs.
+/// Refuses a call that has more metadata than any call needs.
 fn refuse_headers(headers: &HeaderMap) -> Option<Response<Body>> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media = content_type.split(';').next().unwrap_or_default().trim();
-    if media != "application/grpc" && media != "application/grpc+proto" {
-        let mut refused = Response::new(Body::empty());
-        *refused.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Some(refused);
-    }
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES).sum();
     (size > MAX_METADATA).then(|| status::metadata_too_large(MAX_METADATA).into_http())
-}
-
-/// Answers a call; if its handler panics, with INTERNAL and an id that is also in the log.
-fn catch_panic(call: impl Future<Output = Response<Body>>) -> impl Future<Output = Response<Body>> {
-    AssertUnwindSafe(call).catch_unwind().map(|answered| {
-        answered.unwrap_or_else(|_| {
-            let error_id = Uuid::from_bytes(Entropy::system().bytes()).simple().to_string();
-            log_event!(error, CALL_PANICKED, %error_id, "a handler panicked; answering INTERNAL");
-            status::internal(error_id).into_http()
-        })
-    })
 }
 
 impl<B> Service<Request<B>> for Boundary
@@ -371,25 +364,6 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Self { steps, peer } = self.clone();
-        Box::pin(async move { Ok(steps.answer(request, &peer).await) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tonic::Status;
-    use tonic_types::StatusExt as _;
-
-    use super::*;
-
-    #[tokio::test(crate = "crate::limit")]
-    async fn panic_is_answered_internal_with_an_id() {
-        let answered = catch_panic(async { panic!("this is a test") }).await;
-        let status = Status::from_header_map(answered.headers()).unwrap();
-        assert_eq!(status.code(), Code::Internal);
-        let details = status.get_error_details();
-        let info = details.error_info().unwrap();
-        assert_eq!((info.reason.as_str(), info.metadata["error_id"].len()), ("INTERNAL", 32));
-        assert!(!status.message().contains("this is a test"));
+        Box::pin(async move { Ok(steps.answer(request, &peer, &Protocol::Grpc).await) })
     }
 }

@@ -223,7 +223,7 @@ impl Shapes {
 }
 
 /// Takes the value of a field off the body, and returns the bytes of one with a length. `None` if the body is not well-formed.
-fn value_of<'a>(wire_type: usize, body: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+pub(super) fn value_of<'a>(wire_type: usize, body: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let length = match wire_type {
         0 => {
             decode_length_delimiter(&mut *body).ok()?;

@@ -14,10 +14,11 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::answer::Keeping;
-use super::status;
+use super::health::probe::{LIVE_PATH, READY_PATH};
+use super::{faces, status};
 use crate::config::GrpcConfig;
 
-/// The time that a client has for its first call; without one it is silent, or speaks no HTTP/2.
+/// The time that a client has for its first call; without one it is silent, or speaks no HTTP.
 const FIRST_CALL: Duration = Duration::from_secs(10);
 /// The time after which a connection without calls is closed. Clients open another one for their next call.
 const IDLE: Duration = Duration::from_secs(300);
@@ -26,8 +27,8 @@ const PROBE: Duration = Duration::from_secs(5);
 /// The time that a client has for leaving a connection that is being closed, once its calls have ended.
 const LEAVE: Duration = Duration::from_secs(5);
 
-/// The paths of probes: the last two are those of the admin listener.
-const PROBE_PATHS: [&str; 3] = ["/grpc.health.v1.Health/Check", "/livez", "/readyz"];
+/// The paths of probes.
+const PROBE_PATHS: [&str; 3] = ["/grpc.health.v1.Health/Check", LIVE_PATH, READY_PATH];
 
 /// The calls that a connection may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,20 +242,6 @@ pub(crate) trait Graceful {
     fn close(self: Pin<&mut Self>);
 }
 
-impl<I, S, B, E> Graceful for hyper::server::conn::http2::Connection<I, S, E>
-where
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    B: http_body::Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
-{
-    fn close(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
 impl<I, S, B, E> Graceful for hyper_util::server::conn::auto::Connection<'_, I, S, E>
 where
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
@@ -294,7 +281,8 @@ where
     fn call(&mut self, request: Request<hyper::body::Incoming>) -> Self::Future {
         let active = Active::begin(&self.activity, self.admitted);
         if self.admitted == Admitted::Probes && !PROBE_PATHS.contains(&request.uri().path()) {
-            return Box::pin(async { Ok(status::unavailable().into_http()) });
+            let refused = faces::refuse(&request, status::unavailable());
+            return Box::pin(async { Ok(refused) });
         }
         let answered = self.inner.call(request);
         Box::pin(async move { Ok(answered.await?.map(|body| Keeping::body(body, active))) })

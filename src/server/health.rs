@@ -2,6 +2,7 @@
 //!
 //! Liveness never queries the database, so an outage of the database restarts nothing.
 
+pub(crate) mod probe;
 pub(crate) mod service;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The connections: accepts them, serves HTTP/2 on each, and ends them all within a deadline.
+//! The connections: accepts them, serves HTTP/1.1 or HTTP/2 on each, and ends them all within a deadline.
 //!
 //! tonic's own server has no deadline for its shutdown and does not expose its timeout, hence hyper is used directly.
 
@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
@@ -19,9 +19,10 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::boundary::{Boundary, Peer};
+use super::boundary::Peer;
 use super::call_log::refused::FailedHandshakes;
 use super::connection::Lifetime;
+use super::faces::Faces;
 use super::in_flight::InFlight;
 use super::seats::Seats;
 use crate::auth::client_certificate::{Client, ClientCertificates};
@@ -40,6 +41,11 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const SEND_BUFFER: usize = 16 * 1024;
 /// The most headers of a call that are read, in bytes. Beyond half of it the boundary refuses the call, in words.
 const MAX_HEADERS: u32 = 32 * 1024;
+/// The bytes of a connection of HTTP/1.1 that are read ahead, headers included, and those of an answer that are kept for one that takes none.
+const MAX_BUFFER: usize = MAX_HEADERS as usize;
+/// The time that a client of HTTP/1.1 has until the headers of its next call are there. It cannot be pinged, so it has less of it
+/// than one of HTTP/2.
+const NEXT_CALL: Duration = Duration::from_secs(60);
 /// The time without calls after which an open connection is closed: the last answers are written within it, and busy
 /// clients learn that the connection takes no more calls.
 const QUIET_PERIOD: Duration = Duration::from_millis(500);
@@ -58,20 +64,16 @@ pub(crate) struct Tls {
 /// Serves until the shutdown begins, and returns the moment by which the rest has to end, and whether every call was answered.
 pub(crate) async fn serve(
     listener: TcpListener,
-    boundary: Boundary,
+    faces: Faces,
     in_flight: InFlight,
     tls: Option<Tls>,
     config: &GrpcConfig,
     shutdown: &Shutdown,
 ) -> (Instant, bool) {
     let (close, cut, connections) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-    let answers = boundary.answers();
+    let answers = faces.answers();
     let sweep = tokio::spawn(async move { answers.sweep().await });
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new()).max_concurrent_streams(config.max_concurrent_streams);
-    builder.keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE).max_send_buf_size(SEND_BUFFER);
-    builder.max_header_list_size(MAX_HEADERS);
-    builder.initial_stream_window_size(STREAM_WINDOW);
+    let builder = builder(config);
     let failures = Arc::new(FailedHandshakes::default());
     let mut seats = Seats::new(config.max_connections);
     let mut end = std::pin::pin!(end_of_accepting(shutdown, config.drain_delay));
@@ -85,15 +87,15 @@ pub(crate) async fn serve(
                 // A client beyond all seats is closed at once, so that the others keep their descriptors.
                 let Some(connection) = seats.take() else { continue };
                 let stream = no_delay(stream);
-                let (boundary, close, cut) = (boundary.clone(), close.clone(), cut.clone());
+                let (faces, close, cut) = (faces.clone(), close.clone(), cut.clone());
                 // A socket for IPv6 shows addresses of IPv4 as parts of it.
                 let address = peer.ip().to_canonical();
                 let lifetime = Lifetime::of(config, u16::from_ne_bytes(Entropy::system().bytes()));
                 let closing = connection.closing();
                 let Some(tls) = &tls else {
-                    let boundary = boundary.for_peer(Peer { address: Some(address), client: None, closing });
-                    let service = TowerToHyperService::new(connection.service(boundary));
-                    let served = builder.serve_connection(TokioIo::new(stream), service);
+                    let faces = faces.for_peer(Peer { address: Some(address), client: None, closing });
+                    let service = TowerToHyperService::new(connection.service(faces));
+                    let served = builder.serve_connection(TokioIo::new(stream), service).into_owned();
                     connections.spawn(connection.follow(served, lifetime, close, cut));
                     continue;
                 };
@@ -102,8 +104,8 @@ pub(crate) async fn serve(
                     let Some(Some((stream, client))) = connection.prepare(handshake, &close, &cut).await else {
                         return;
                     };
-                    let boundary = boundary.for_peer(Peer { address: Some(address), client, closing });
-                    let service = TowerToHyperService::new(connection.service(boundary));
+                    let faces = faces.for_peer(Peer { address: Some(address), client, closing });
+                    let service = TowerToHyperService::new(connection.service(faces));
                     let served = builder.serve_connection(TokioIo::new(stream), service);
                     connection.follow(served, lifetime, close, cut).await;
                 });
@@ -138,6 +140,18 @@ pub(crate) async fn serve(
     cut.cancel();
     sweep.abort();
     (deadline, is_drained)
+}
+
+/// Returns the limits of a connection, which are the same over HTTP/1.1 and HTTP/2 as far as both have them.
+fn builder(config: &GrpcConfig) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut http_1 = builder.http1();
+    http_1.timer(TokioTimer::new()).header_read_timeout(NEXT_CALL).max_buf_size(MAX_BUFFER);
+    let mut http_2 = builder.http2();
+    http_2.timer(TokioTimer::new()).max_concurrent_streams(config.max_concurrent_streams);
+    http_2.keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE).max_send_buf_size(SEND_BUFFER);
+    http_2.max_header_list_size(MAX_HEADERS).initial_stream_window_size(STREAM_WINDOW);
+    builder
 }
 
 /// Turns a connection into one of TLS, if its client takes part in time.

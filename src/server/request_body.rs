@@ -11,8 +11,13 @@ use tonic::Status;
 use super::room::{BytesPlace, Holder, Room, SMALL};
 use super::status;
 
-/// The bytes before a message: a flag, and its length.
-const PREFIX: usize = 5;
+/// The bytes before a message: flags, and its length.
+pub(crate) const PREFIX: usize = 5;
+/// The flag of a compressed message.
+pub(crate) const COMPRESSED: u8 = 1;
+/// The flag of a message whose length is not known before its end, and is not that of the prefix. No client of gRPC sends it; the
+/// codec refuses it.
+pub(crate) const UNKNOWN_LENGTH: u8 = 0x80;
 
 /// The room that a large request takes, in multiples of its size: it is decoded, parsed and made a command.
 const TIMES: usize = 16;
@@ -25,6 +30,11 @@ pub const MAX_MESSAGE: usize = 1024 * 1024;
 
 /// The largest message of a person, who has room for no larger one. What persons may call takes a few kilobytes.
 pub(crate) const MAX_PERSON_MESSAGE: usize = 256 * 1024;
+
+/// Returns the most bytes of a message of a holder.
+pub(crate) fn most(holder: &Holder) -> usize {
+    if holder.is_person() { MAX_PERSON_MESSAGE } else { MAX_MESSAGE }
+}
 
 /// Reads the one message of a request and takes the room for it, and for an answer of a size. A body that is not one message is
 /// left as it is, for the codec to refuse.
@@ -39,10 +49,15 @@ where
 {
     let (mut read, mut first) = (BytesMut::new(), Bytes::new());
     let (mut place, mut is_taken, mut rest_until) = (None, false, None);
-    let most = if holder.is_person() { MAX_PERSON_MESSAGE } else { MAX_MESSAGE };
+    let most = most(holder);
     loop {
         if !is_taken && let Some(announced) = announced(&first, &read) {
-            let size = if is_compressed(&first, &read) { decompressed(announced) } else { announced };
+            let flags = first.first().or(read.first()).copied().unwrap_or_default();
+            let size = match flags {
+                _ if flags & UNKNOWN_LENGTH != 0 => most,
+                _ if flags & COMPRESSED != 0 => decompressed(announced),
+                _ => announced,
+            };
             if announced.max(size) > most {
                 return Err(status::message_too_large(most));
             }
@@ -85,10 +100,6 @@ where
 
 /// The times that a compressed message usually grows at most. The codec refuses one that grows beyond the largest message.
 const GROWTH: usize = 32;
-
-fn is_compressed(first: &Bytes, read: &BytesMut) -> bool {
-    first.first().or(read.first()) == Some(&1)
-}
 
 /// Returns the size for which a compressed message of a length takes room.
 fn decompressed(length: usize) -> usize {
@@ -152,6 +163,15 @@ mod tests {
         for parts in [vec![announced], longer.to_vec()] {
             assert_eq!(read_parts(parts).await.unwrap_err().code(), Code::ResourceExhausted);
         }
+    }
+
+    #[tokio::test(crate = "crate::limit")]
+    async fn message_of_unknown_length_takes_room_for_the_largest() {
+        let (room, account) = (Room::default(), Holder::service("a"));
+        let mut message = message(SMALL + 1);
+        message[..PREFIX].copy_from_slice(&[UNKNOWN_LENGTH, 0, 0, 0, 0]);
+        let (_, _place) = read(body(vec![message]), (&room, &account), 0).await.unwrap();
+        assert!(timeout(Duration::from_millis(1), room.bytes(&account, SMALL + 1)).await.is_err());
     }
 
     #[tokio::test(crate = "crate::limit")]

@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod access;
+mod json;
 mod limit;
 mod resource;
 mod size;
@@ -27,6 +28,7 @@ pub(crate) use access::{
     organizations_access_denied, permission_denied, permission_not_given, receipt_expired, receipt_invalid,
     role_not_grantable, unauthenticated,
 };
+pub(crate) use json::{invalid_json_value, malformed, too_many_values};
 pub(crate) use limit::{expected_count_exceeded, quota_exceeded, rate_limited, too_many_api_keys};
 use limit::{quota_used_up, scope_full};
 use resource::{about, about_unnamed, wrong_kind};

@@ -10,6 +10,7 @@ mod crash;
 mod dev;
 mod doctor;
 mod examples;
+mod faces;
 #[cfg(target_os = "linux")]
 mod faults;
 mod first_steps;
@@ -32,7 +33,7 @@ mod server;
 mod shutdown;
 mod startup;
 mod tls;
-mod tools;
+pub(crate) mod tools;
 mod traces;
 mod trouble;
 mod watch;

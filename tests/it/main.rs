@@ -7,6 +7,8 @@ mod contract;
 #[cfg(test)]
 mod docs_in_sync;
 #[cfg(test)]
+mod faces;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod mail;

@@ -3,15 +3,11 @@
 //! The commands name methods and fields by text, so none of them knows a generated type. A name that does not exist is a defect,
 //! which each command's test shows.
 
-use std::sync::LazyLock;
-
-use prost_reflect::{DescriptorPool, DynamicMessage, EnumDescriptor, Kind, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{DynamicMessage, EnumDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 use serde_json::Value;
 
 use super::failure::Failure;
-use crate::pb;
-
-static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTORS).unwrap_or_default());
+use crate::pb::{self, POOL};
 
 /// Returns a method by its name, such as `EventService.ListEvents`.
 pub(super) fn method(name: &str) -> Result<MethodDescriptor, Failure> {

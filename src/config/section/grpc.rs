@@ -2,6 +2,7 @@
 //!
 //! Sizes of messages and pages are part of the API contract, not configuration.
 
+pub(in crate::config) mod cors;
 pub(in crate::config) mod tls;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::error::{Checked, Problems};
 use crate::config::value;
+use cors::CorsOrigins;
 use tls::{RawTls, TlsConfig};
 
 /// The settings of the server.
@@ -36,6 +38,8 @@ pub struct GrpcConfig {
     pub reflection: bool,
     /// Whether health is served on the port of the calls.
     pub health: bool,
+    /// The origins whose pages may call.
+    pub cors_origins: CorsOrigins,
     /// The TLS of connections; `None` if they are plain.
     pub tls: Option<TlsConfig>,
 }
@@ -61,6 +65,7 @@ pub(in crate::config) struct RawGrpc {
     max_connection_age_grace: String,
     reflection: String,
     health: String,
+    cors_origins: String,
     tls: RawTls,
 }
 
@@ -86,6 +91,7 @@ impl RawGrpc {
             max_connection_age_grace,
             reflection,
             health,
+            cors_origins,
             tls,
         } = self;
         let listen = value::address(problems, "grpc.listen", &listen);
@@ -120,6 +126,7 @@ impl RawGrpc {
         }
         let reflection = value::choice(problems, "grpc.reflection", &reflection, &[("true", true), ("false", false)]);
         let health = value::choice(problems, "grpc.health", &health, &[("true", true), ("false", false)]);
+        let cors_origins = problems.check("grpc.cors_origins", CorsOrigins::parse(&cors_origins));
         let tls = tls.validate(problems);
         Ok(GrpcConfig {
             listen: listen?,
@@ -132,6 +139,7 @@ impl RawGrpc {
             max_connection_age_grace: max_connection_age_grace?,
             reflection: reflection?,
             health: health?,
+            cors_origins: cors_origins?,
             tls: tls?,
         })
     }

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -20,9 +20,9 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::pause;
-use crate::pb::health::health_check_response::ServingStatus;
 use crate::pb::health::health_server::HealthServer;
 use crate::server::answer::Keeping;
+use crate::server::health::probe::{self, LIVE_PATH, READY_PATH};
 use crate::server::health::service::HealthService;
 use crate::server::open_services::{OpenServices, Switches};
 use crate::server::seats::Seats;
@@ -30,9 +30,6 @@ use crate::server::status;
 use crate::telemetry::metrics::exporter::{self, Exporter};
 
 const METRICS_PATH: &str = "/metrics";
-/// The paths over HTTP/1.1.
-const PATHS: [&str; 3] = ["/livez", "/readyz", METRICS_PATH];
-const TEXT: &str = "text/plain";
 
 /// The services: health alone.
 const ON: Switches = Switches { health: true, reflection: false, needs_credential: false };
@@ -104,49 +101,19 @@ impl AdminService {
     }
 
     fn answer_http(&self, method: &Method, path: &str) -> Response<Body> {
-        if !PATHS.contains(&path) {
-            return with_code(StatusCode::NOT_FOUND, Body::empty());
-        }
-        match *method {
-            Method::GET => self.answer_get(path),
-            // The headers of a GET, with the length that its body would have (RFC 9110, section 9.3.2).
-            Method::HEAD => self.answer_get(path).map(|_| Body::empty()),
+        match path {
+            METRICS_PATH => probe::to_read(method, || {
+                probe::with_text(StatusCode::OK, exporter::CONTENT_TYPE, self.metrics.render())
+            }),
+            READY_PATH => probe::to_read(method, || probe::ready(&self.health.readiness())),
+            LIVE_PATH => probe::to_read(method, probe::live),
             _ => {
-                let mut refused = with_code(StatusCode::METHOD_NOT_ALLOWED, Body::empty());
-                refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-                refused
+                let mut unknown = Response::new(Body::empty());
+                *unknown.status_mut() = StatusCode::NOT_FOUND;
+                unknown
             }
         }
     }
-
-    fn answer_get(&self, path: &str) -> Response<Body> {
-        let serving = || with_text(StatusCode::OK, TEXT, ServingStatus::Serving.as_str_name().to_owned());
-        match path {
-            METRICS_PATH => with_text(StatusCode::OK, exporter::CONTENT_TYPE, self.metrics.render()),
-            "/readyz" => match self.health.readiness() {
-                Ok(()) => serving(),
-                Err(problem) => {
-                    let text = format!("{}: {problem}", ServingStatus::NotServing.as_str_name());
-                    with_text(StatusCode::SERVICE_UNAVAILABLE, TEXT, text)
-                }
-            },
-            _ => serving(),
-        }
-    }
-}
-
-fn with_text(code: StatusCode, content_type: &'static str, text: String) -> Response<Body> {
-    let length = HeaderValue::from(text.len());
-    let mut response = with_code(code, Body::new(text));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response.headers_mut().insert(CONTENT_LENGTH, length);
-    response
-}
-
-fn with_code(code: StatusCode, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = code;
-    response
 }
 
 impl Service<Request<Incoming>> for AdminService {

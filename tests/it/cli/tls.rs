@@ -124,7 +124,7 @@ fn hello_of_tls_1_1() -> Vec<u8> {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
-async fn tls_1_2_and_1_3_are_spoken_for_http_2_alone() {
+async fn tls_1_2_and_1_3_are_spoken_for_http() {
     let (folder, authority) = (folder(), Authority::new());
     let server = start(folder.path(), &authority).await;
     for (version, spoken) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
@@ -132,7 +132,13 @@ async fn tls_1_2_and_1_3_are_spoken_for_http_2_alone() {
         let connection = stream.get_ref().1;
         assert_eq!((connection.protocol_version(), connection.alpn_protocol()), (Some(spoken), Some(&b"h2"[..])));
     }
-    let refused = shake_hands(server.address, &authority, ALL_VERSIONS, &[b"http/1.1"]).await.map(drop).unwrap_err();
+    let mut old = shake_hands(server.address, &authority, ALL_VERSIONS, &[b"http/1.1"]).await.unwrap();
+    assert_eq!(old.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    old.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, old.read_to_end(&mut answer)).await.expect("it is closed").ok();
+    assert!(answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(b"SERVING"), "{answer:?}");
+    let refused = shake_hands(server.address, &authority, ALL_VERSIONS, &[b"spdy/3"]).await.map(drop).unwrap_err();
     assert!(refused.to_string().contains("NoApplicationProtocol"), "{refused}");
 
     let mut stream = TcpStream::connect(server.address).await.unwrap();

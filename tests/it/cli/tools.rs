@@ -50,7 +50,7 @@ pub(super) async fn script(path: &str, arguments: &[&str], input: &Value) -> Res
     }
 }
 
-fn required(what: &str, program: &str, probe: &[&str]) -> bool {
+pub(crate) fn required(what: &str, program: &str, probe: &[&str]) -> bool {
     let mut probing = std::process::Command::new(program);
     let probing = probing.args(probe).stdout(Stdio::null()).stderr(Stdio::null());
     let found = probing.status().is_ok_and(|status| status.success());
@@ -63,7 +63,7 @@ fn required(what: &str, program: &str, probe: &[&str]) -> bool {
 }
 
 /// Runs a line as somebody who pastes it into a shell does.
-pub(super) async fn shell(line: &str) -> Output {
+pub(crate) async fn shell(line: &str) -> Output {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", line]).stdin(Stdio::null()).kill_on_drop(true);
     timeout(PATIENCE, command.output()).await.expect("the line ends").unwrap()

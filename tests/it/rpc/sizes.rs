@@ -130,8 +130,8 @@ async fn other_content_types_are_unsupported_media() {
         (Some("application/grpc"), StatusCode::OK),
         (Some("application/grpc+proto"), StatusCode::OK),
         (Some("application/grpc; charset=utf-8"), StatusCode::OK),
-        (Some("application/grpc-web"), StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        (Some("application/json"), StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (Some("application/grpc+json"), StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (Some("text/plain"), StatusCode::UNSUPPORTED_MEDIA_TYPE),
         (None, StatusCode::UNSUPPORTED_MEDIA_TYPE),
     ] {
         let mut call = Request::post("http://localhost/invitation.v1.InvitationService/ListInvitations");

@@ -50,7 +50,7 @@ use crate::mail::worker::{MailWorker, MailWorkerOptions};
 use crate::pages::{Pages, listener as pages_listener};
 use crate::pb::health::health_server::HealthServer;
 use crate::server::boundary::{Boundary, CallRules, Rpcs};
-use crate::server::faces::Faces;
+use crate::server::faces::{Faces, Openness};
 use crate::server::health::ReadinessCheck;
 use crate::server::health::service::HealthService;
 use crate::server::in_flight::InFlight;
@@ -159,8 +159,8 @@ pub async fn run(
         tokio::spawn(pages_listener::serve(pages, Arc::new(answering), end));
     }
     let probes = health.then(|| health_service);
-    let is_open = matches!(config.auth, AuthConfig::None);
-    let faces = Faces::new(boundary, config.grpc.cors_origins.clone(), probes, is_open);
+    let openness = Openness { is_open: matches!(config.auth, AuthConfig::None), is_described: reflection };
+    let faces = Faces::new(boundary, config.grpc.cors_origins.clone(), probes, openness);
     let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));
     let (deadline, drained) = listener::serve(listeners.grpc, faces, in_flight, tls, &config.grpc, &shutdown).await;
 

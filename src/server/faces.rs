@@ -4,7 +4,7 @@
 mod connect;
 mod cors;
 mod envelope;
-mod host;
+pub(crate) mod host;
 mod json;
 pub(crate) mod protocol;
 mod schema;
@@ -14,8 +14,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{CONTENT_TYPE, HeaderName};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method as HttpMethod, Request, Response, StatusCode, Version};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
@@ -27,12 +29,15 @@ use super::boundary::{Boundary, Peer};
 use super::health::probe;
 use super::health::service::HealthService;
 use crate::config::CorsOrigins;
+use crate::openapi::OPENAPI;
 use connect::{Codec, ConnectCall};
 use cors::Cors;
 use protocol::Protocol;
 use schema::Method;
 
 const TEXT: &str = "text/plain";
+/// The path of the document of the calls in JSON.
+const DOCUMENT_PATH: &str = "/openapi.json";
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 
 /// The content types of calls of one message, and of streams.
@@ -53,6 +58,17 @@ struct Rules {
     health: Option<HealthService>,
     /// Whether everybody who reaches the port may call.
     is_open: bool,
+    /// Whether the port tells what it has: the document of the calls in JSON.
+    is_described: bool,
+}
+
+/// What the port lets everybody do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Openness {
+    /// Whether no caller needs a credential.
+    pub(crate) is_open: bool,
+    /// Whether the document of the calls is served, which names no more than reflection does.
+    pub(crate) is_described: bool,
 }
 
 /// The form of a request, by its content type.
@@ -102,9 +118,14 @@ pub(crate) fn refuse<B>(request: &Request<B>, status: Status) -> Response<Body> 
 }
 
 impl Faces {
-    /// Wraps the boundary. `is_open` says that no caller needs a credential.
-    pub(crate) fn new(boundary: Boundary, origins: CorsOrigins, health: Option<HealthService>, is_open: bool) -> Self {
-        Self { boundary, rules: Arc::new(Rules { cors: Cors::new(origins), health, is_open }) }
+    /// Wraps the boundary.
+    pub(crate) fn new(
+        boundary: Boundary,
+        origins: CorsOrigins,
+        health: Option<HealthService>,
+        Openness { is_open, is_described }: Openness,
+    ) -> Self {
+        Self { boundary, rules: Arc::new(Rules { cors: Cors::new(origins), health, is_open, is_described }) }
     }
 
     /// Returns the service for the calls of a connection.
@@ -136,6 +157,9 @@ impl Faces {
         }
         if let Some(answer) = self.probe(&request) {
             return answer;
+        }
+        if self.rules.is_described && request.uri().path() == DOCUMENT_PATH {
+            return probe::to_read(request.method(), document);
         }
         let method = schema::method(request.uri().path());
         match *request.method() {
@@ -191,6 +215,16 @@ fn done<T>(answered: Result<T, Infallible>) -> T {
     match answered {
         Ok(answered) => answered,
     }
+}
+
+/// Returns the document of the calls in JSON. It is made once, of the compiled protos.
+fn document() -> Response<Body> {
+    let text = Bytes::from_static(OPENAPI.as_bytes());
+    let length = HeaderValue::from(text.len());
+    let mut response = Response::new(Body::new(Full::new(text)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    response
 }
 
 fn not_found() -> Response<Body> {

@@ -10,7 +10,7 @@ use http::header::HOST;
 
 /// Returns whether the host of a request is this machine by a name that nobody else can give it, or by an address. A request without a
 /// host comes from no browser.
-pub(super) fn is_local<B>(request: &Request<B>) -> bool {
+pub(crate) fn is_local<B>(request: &Request<B>) -> bool {
     let header = || request.headers().get(HOST).map(|host| host.to_str().unwrap_or("?"));
     let host = request.uri().authority().map(http::uri::Authority::as_str).or_else(header);
     host.is_none_or(is_local_host)

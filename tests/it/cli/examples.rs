@@ -46,7 +46,9 @@ async fn examples_in_shell_work_as_printed() {
     }
     let folder = folder();
     let server = Server::ready(folder.path(), &[], &[]).await;
-    flows(&examples().join("shell/grpcurl.sh"), &[&server.address.to_string()], folder.path()).await;
+    for example in ["shell/grpcurl.sh", "shell/curl.sh"] {
+        flows(&examples().join(example), &[&server.address.to_string()], folder.path()).await;
+    }
     server.stop().await;
 }
 
@@ -72,6 +74,7 @@ async fn examples_in_typescript_work_as_printed() {
     let (typescript, npm) = (examples().join("typescript"), Path::new("npm"));
     run(npm, &["run", "build"], &typescript).await;
     flows(npm, &["run", "--silent", "grpc", "--", &server.address.to_string()], &typescript).await;
+    flows(npm, &["run", "--silent", "connect", "--", &format!("http://{}", server.address)], &typescript).await;
     server.stop().await;
 }
 

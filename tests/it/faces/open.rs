@@ -43,6 +43,20 @@ async fn health_and_probes_are_answered_without_a_credential() {
 }
 
 #[tokio::test(crate = "crate::support::limit")]
+async fn document_of_the_calls_is_served() {
+    let database = TestDatabase::sqlite();
+    let service = Service::start(&database).await;
+    let written = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json")).unwrap();
+    for client in Client::both(&service) {
+        let answer = client.get("/openapi.json").await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+        assert!(answer.body == written, "it is docs/openapi.json");
+        assert_eq!(client.send(Method::POST, "/openapi.json", &[], "").await.status, 405);
+    }
+    service.stop().await;
+}
+
+#[tokio::test(crate = "crate::support::limit")]
 async fn reflection_is_a_dialogue_over_http_2_alone() {
     let database = TestDatabase::sqlite();
     let service = Service::start(&database).await;

@@ -148,7 +148,7 @@ pub async fn run(
     let needs_credential = authenticator.needs_credential();
     let open_services = OpenServices::new(Switches { health, reflection, needs_credential });
     let boundary = Boundary::new(routes, authenticator, rpcs, rules, in_flight.clone(), open_services, open);
-    let probes = health.then(|| health_service);
+    let probes = health.then_some(health_service);
     let is_open = matches!(config.auth, AuthConfig::None);
     let faces = Faces::new(boundary, config.grpc.cors_origins.clone(), probes, is_open);
     let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));

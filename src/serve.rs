@@ -158,7 +158,7 @@ pub async fn run(
         let answering = Pages::new(&config, of_pages, boundary.clone(), in_flight.clone())?;
         tokio::spawn(pages_listener::serve(pages, Arc::new(answering), end));
     }
-    let probes = health.then(|| health_service);
+    let probes = health.then_some(health_service);
     let openness = Openness { is_open: matches!(config.auth, AuthConfig::None), is_described: reflection };
     let faces = Faces::new(boundary, config.grpc.cors_origins.clone(), probes, openness);
     let watch = tokio::spawn(health::watch(readiness_sender, readiness, background.begin(), drain.clone()));

@@ -131,6 +131,7 @@ mod tests {
                 "TARGET_TYPE_EMAIL",
             ),
             (r#"{"invitation": 7}"#, "invitation", "INVALID_FORMAT", "object"),
+            (r#"{"invitation": {"ttl": "60s", "never": {}}}"#, "invitation", "CONFLICTS", "excludes"),
             (r#"{"requestId": 7}"#, "request_id", "INVALID_FORMAT", "text"),
             (r#"{"validateOnly": "yes"}"#, "validate_only", "INVALID_FORMAT", "true or false"),
         ] {
@@ -154,7 +155,6 @@ mod tests {
             ("null", "object"),
             ("7", "object"),
             ("{} {}", "line 1 column 4"),
-            (r#"{"invitation": {"ttl": "60s", "expireTime": "2026-01-01T00:00:00Z"}}"#, "twice"),
             ("\u{1}\u{ff}", "line 1"),
         ] {
             let status = refused("CreateInvitationRequest", json);

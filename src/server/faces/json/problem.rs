@@ -39,7 +39,7 @@ pub(super) fn of(descriptor: &MessageDescriptor, json: &[u8]) -> Status {
             status::invalid_json_value(shortened(&path), rule, &description)
         }
         // Each value is right by itself.
-        None => status::malformed("the request has a field, or fields of which one excludes the other, twice"),
+        None => status::malformed("the request has two fields of which one excludes the other"),
     }
 }
 
@@ -115,8 +115,12 @@ fn is_taken(descriptor: &MessageDescriptor, name: &str, value: Value) -> bool {
 
 /// Returns the problem inside of a value, or the value's own.
 fn wrong_value(field: &FieldDescriptor, value: &Value, path: String) -> Problem {
-    let inner = message_of(field).zip(value.as_object());
-    inner.and_then(|(inner, fields)| wrong(&inner, fields, &path)).unwrap_or_else(|| form(field, path))
+    let Some((inner, fields)) = message_of(field).zip(value.as_object()) else { return form(field, path) };
+    wrong(&inner, fields, &path).unwrap_or_else(|| {
+        // Each of its fields is right by itself.
+        let description = "has two fields of which one excludes the other".to_owned();
+        Problem::Value { path, rule: FieldRule::Conflicts, description }
+    })
 }
 
 /// Returns the form that a field's values have.

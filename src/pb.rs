@@ -2,10 +2,13 @@
 
 #![expect(unused_qualifications, clippy::allow_attributes, clippy::large_enum_variant, reason = "generated code")]
 
-use std::fmt;
-use std::sync::LazyLock;
+#[cfg(feature = "server")]
+mod pool;
 
-use prost_reflect::DescriptorPool;
+use std::fmt;
+
+#[cfg(feature = "server")]
+pub use pool::{DESCRIPTOR_SETS, POOL};
 
 tonic::include_proto!("invitation.v1");
 
@@ -14,26 +17,6 @@ pub const PACKAGE: &str = "invitation.v1";
 
 /// The compiled files with their comments, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-
-/// The compiled files of every service of this process, and of the details of errors.
-pub const DESCRIPTOR_SETS: [&[u8]; 5] = [
-    DESCRIPTORS,
-    health::DESCRIPTORS,
-    tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-    tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-    // So that clients can show the details of errors.
-    tonic_types::pb::FILE_DESCRIPTOR_SET,
-];
-
-/// The messages and the services of these files, for the JSON mapping of protobuf. The files are part of the program, so the absence
-/// of one is a defect that a test of its messages shows.
-pub static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    let mut pool = DescriptorPool::new();
-    for set in DESCRIPTOR_SETS {
-        drop(pool.decode_file_descriptor_set(set));
-    }
-    pool
-});
 
 /// `grpc.health.v1`, as its protocol defines it.
 pub mod health {

@@ -43,9 +43,10 @@ async fn lines_of_dev_lead_from_an_invitation_to_its_mail() {
         }
     };
     let message = get(&format!("http://{at}/dev/mail/{mail}")).await;
-    assert!(message.contains("Team Seven") && message.contains("http://127.0.0.1:"), "{message}");
+    assert!(message.contains("Team Seven") && message.contains("<iframe"), "{message}");
     let html = get(&format!("http://{at}/dev/mail/{mail}/html")).await;
     assert!(html.contains("sandbox") && html.contains("<base target=\"_blank\">"), "{html}");
+    assert!(html.contains("href=\"http://127.0.0.1:"), "the link: {html}");
     let elsewhere = get(&format!("-H 'host: evil.example' http://{at}/dev")).await;
     assert!(elsewhere.starts_with("HTTP/1.1 421") && !elsewhere.contains("ann@"), "{elsewhere}");
     if tools::grpcurl() {

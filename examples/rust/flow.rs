@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("created {}", invitation.name);
 
     let token = invitation.invitation_token;
-    let request = pb::PreviewInvitationRequest { token: token.clone(), ..pb::PreviewInvitationRequest::default() };
+    let request = pb::PreviewInvitationRequest { token: token.clone() };
     let preview = redemptions.preview_invitation(request).await?.into_inner();
     println!("preview {} {}", preview.state().as_str_name(), preview.scope.unwrap_or_default().display_name);
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::console::Console;
 use super::{Exit, Failure, Outcome, serve};
-use crate::cli::DevArgs;
+use crate::cli::dev::DevArgs;
 use crate::dev::{self, DevPages};
 use crate::entropy::Entropy;
 use crate::private_file;

@@ -1,5 +1,6 @@
 //! The mail that was caught: one file for each message, in a folder.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -68,7 +69,7 @@ fn listed(folder: &Path) -> Vec<Mail> {
 fn parsed(path: &Path) -> Option<Mail> {
     let bytes = std::fs::read(path).ok()?;
     let message = MessageParser::default().parse(&bytes)?;
-    let html = message.body_html(0).map(|html| html.into_owned()).unwrap_or_default();
+    let html = message.body_html(0).map(Cow::into_owned).unwrap_or_default();
     Some(Mail {
         id: path.file_stem()?.to_str()?.to_owned(),
         date: message.date().map(mail_parser::DateTime::to_rfc3339).unwrap_or_default(),
@@ -82,7 +83,7 @@ fn parsed(path: &Path) -> Option<Mail> {
 }
 
 fn body(message: &Message<'_>) -> String {
-    message.body_text(0).map(|text| text.into_owned()).unwrap_or_default()
+    message.body_text(0).map(Cow::into_owned).unwrap_or_default()
 }
 
 /// Returns addresses with their names, as a mail program shows them.

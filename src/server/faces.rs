@@ -62,7 +62,7 @@ struct Rules {
     is_described: bool,
 }
 
-/// What the port lets everybody do.
+/// The rights of everybody who reaches the port.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Openness {
     /// Whether no caller needs a credential.

@@ -1,4 +1,4 @@
-//! The Connect protocol (https://connectrpc.com/docs/protocol): a call of it is made one of gRPC, and its answer one of Connect, in JSON
+//! The Connect protocol (<https://connectrpc.com/docs/protocol>): a call of it is made one of gRPC, and its answer one of Connect, in JSON
 //! or in the binary form of protobuf. Credentials, deadlines, limits, the log and the metrics are the boundary's.
 
 mod answer;

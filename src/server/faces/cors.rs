@@ -1,4 +1,4 @@
-//! Calls from pages of other origins (https://fetch.spec.whatwg.org/#http-cors-protocol). A browser asks before it sends one, without a
+//! Calls from pages of other origins (<https://fetch.spec.whatwg.org/#http-cors-protocol>). A browser asks before it sends one, without a
 //! credential, and shows its page an answer only if the answer says that the origin may see it.
 
 use http::header::{

@@ -6,6 +6,8 @@ use std::path::Path;
 
 /// The most bytes of such a file: certificates, keys and configurations have a few thousand.
 const LARGEST: u64 = 16 << 20;
+/// The most bytes of a template.
+const LARGEST_TEMPLATE: u64 = 1_000_000;
 
 /// Reads a file.
 ///
@@ -21,6 +23,17 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// It cannot be read, is larger than 16 MiB, or is not UTF-8.
 pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     text_from(File::open(path)?)
+}
+
+/// Reads a template. Far fewer bytes than the limit are enough for any: a larger file is there by mistake.
+///
+/// # Errors
+/// It cannot be read, is larger than 1 MB, or is not UTF-8.
+pub(crate) fn read_template(path: &Path) -> io::Result<String> {
+    if std::fs::metadata(path)?.len() > LARGEST_TEMPLATE {
+        return Err(io::Error::other("is larger than 1 MB"));
+    }
+    read_text(path)
 }
 
 /// Reads text from an input with an end.

@@ -1,4 +1,4 @@
-//! Where a form may come from: the pages themselves. The cookie is not sent with the forms of other sites (SameSite), and a form holds a
+//! Forms come from the pages themselves alone. The cookie is not sent with the forms of other sites (SameSite), and a form holds a
 //! text that only the sealed cookie has; this is the third wall, which needs neither.
 
 use http::HeaderMap;

@@ -16,8 +16,6 @@ use crate::input_file;
 
 mod samples;
 
-/// Far more than any template needs; a larger file is there by mistake.
-const LARGEST: u64 = 1_000_000;
 const LAYOUT: &str = "layout.jinja";
 const STYLE: &str = "style.css";
 const WORDS: &str = "page.";
@@ -200,13 +198,7 @@ fn read(folder: &Path) -> Result<BTreeMap<String, String>, PagesError> {
         if name != LAYOUT && name != STYLE && locale_of(&name).is_none() {
             return Err(PagesError::Name(file));
         }
-        let read = |path: &Path| {
-            if std::fs::metadata(path)?.len() > LARGEST {
-                return Err(std::io::Error::other("is larger than 1 MB"));
-            }
-            input_file::read_text(path)
-        };
-        let source = read(&path).map_err(|error| PagesError::Read(path, error))?;
+        let source = input_file::read_template(&path).map_err(|error| PagesError::Read(path, error))?;
         found.insert(name, source);
     }
     Ok(found)

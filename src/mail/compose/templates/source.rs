@@ -11,8 +11,6 @@ use crate::mail::compose::TemplatesError;
 const ENDING: &str = ".jinja";
 /// The end of the titles for people who have an account.
 const EXISTING: &str = ".existing";
-/// Far more than any message needs; a larger file is there by mistake.
-const LARGEST: u64 = 1_000_000;
 
 /// A message as templates know it: its purpose, and the kind where that matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,13 +160,7 @@ pub(crate) fn read(folder: &Path) -> Result<BTreeMap<String, String>, TemplatesE
         }
         let name = file.strip_suffix(ENDING).map(str::to_ascii_lowercase).filter(|name| is_known(name));
         let name = name.ok_or(TemplatesError::Name(file))?;
-        let read = |path: &Path| {
-            if std::fs::metadata(path)?.len() > LARGEST {
-                return Err(std::io::Error::other("is larger than 1 MB"));
-            }
-            input_file::read_text(path)
-        };
-        let source = read(&path).map_err(|error| TemplatesError::Read(path, error))?;
+        let source = input_file::read_template(&path).map_err(|error| TemplatesError::Read(path, error))?;
         found.insert(name, source);
     }
     Ok(found)
